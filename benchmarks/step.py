@@ -1,0 +1,68 @@
+"""Images a second of one training step: the literal algorithm, the one-graph step, and that in bf16.
+
+    python benchmarks/step.py [--recipe mnist] [--rounds 15] [--device cpu] [--threads 1]
+
+All three run side by side in one process, turn by turn, so that a busy machine slows them alike; medians and ratios.
+"""
+
+import statistics
+import time
+
+import torch
+import tyro
+
+import ign_core
+import recipes
+
+
+def main(recipe: str = "mnist", rounds: int = 15, device: str = "cuda" if torch.cuda.is_available() else "cpu", threads: int = 1) -> None:
+    """Print a table of the three, with ratios.
+
+    Args:
+        recipe: Whose network and batch size to take.
+        rounds: Timed turns of each.
+        device: Where.
+        threads: CPU threads.
+    """
+    torch.set_num_threads(threads)
+    r = recipes.recipe(recipe)
+    g = torch.Generator().manual_seed(0)
+    x, z = (torch.rand(r.batch, *r.shape, generator=g).to(device) * 2 - 1 for _ in range(2))
+    kinds = {
+        "literal, float32": (ign_core.literal_objective, False),
+        "one graph, float32": (ign_core.objective, False),
+        "one graph, bf16": (ign_core.objective, True),
+    }
+    runs = {}
+    for name, (loss, half) in kinds.items():
+        f = ign_core.build(r).to(device)
+        runs[name] = (f, torch.optim.Adam(f.parameters(), r.lr, r.betas), loss, half, [])
+
+    for turn in range(rounds + 2):
+        for f, optimiser, loss, half, seconds in runs.values():
+            _wait(device)
+            began = time.perf_counter()
+            with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
+                total = loss(f, x, z, tightness=r.tightness, clamp=r.clamp, distance=r.distance).total
+            optimiser.zero_grad()
+            total.backward()
+            optimiser.step()
+            _wait(device)
+            if turn >= 2:  # the first two warm up
+                seconds.append(time.perf_counter() - began)
+
+    base = None
+    print(f"{recipe}, batch {r.batch}, {device}, {threads} thread(s)\n\n| step | images a second | ratio |\n|---|---|---|")
+    for name, (*_, seconds) in runs.items():
+        rate = r.batch / statistics.median(seconds)
+        base = base or rate
+        print(f"| {name} | {rate:.0f} | {rate / base:.2f} |")
+
+
+def _wait(device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
