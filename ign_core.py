@@ -242,11 +242,15 @@ def literal_objective(
     """
     D = distance_of(distance)
     _check_pair(x, z)
-    parameters = {name: p.detach() for name, p in f.named_parameters()}
+    parameters = {  # by module, so that a part under two names (as Fabric holds f) is swapped and given back once
+        f"{prefix}.{name}".lstrip("."): p.detach()
+        for prefix, module in f.named_modules()
+        for name, p in module.named_parameters(recurse=False)
+    }
     buffers = {name: b.clone() for name, b in f.named_buffers()}  # the copy counts no batch statistics of f's
 
     def f_copy(y: Tensor) -> Tensor:
-        return torch.func.functional_call(f, parameters | buffers, (y,))
+        return torch.func.functional_call(f, parameters | buffers, (y,), tie_weights=False)
 
     fx, fz = f(x), f(z)
     l_r = D(x, fx)
@@ -489,9 +493,10 @@ def fit(
         _average(average, f.module, min(recipe.ema, (1 + step) / (10 + step)))  # a short memory while f is still crude
 
         if (step + 1) % every == 0 or step + 1 == recipe.steps:
-            if not math.isfinite(losses.total.item()):
+            if not (math.isfinite(losses.total.item()) and _finite(f.module)):  # the loss is that before the step
                 _put_back(f.module, average, good)
-                kept = f"the last good weights are in {state_path}" if out else "f has the last good weights"
+                stored = state_path is not None and state_path.exists()
+                kept = f"the last good weights are in {state_path}" if stored else "f has the last good weights"
                 raise FloatingPointError(f"the loss became NaN by step {step + 1}; {kept}. Lower lr, or use the clamp.")
             good = _snapshot(f.module, average)
             seconds = time.perf_counter() - began
@@ -537,6 +542,7 @@ def _fabric(recipe: Recipe):
 
 
 def _check_data(data, recipe: Recipe) -> None:
+    Order(len(data), recipe.batch, recipe.seed)  # raises if there is less than one batch
     x = data[torch.arange(min(len(data), 64))]
     if tuple(x.shape[1:]) != recipe.shape:
         raise ValueError(f"the data has samples of shape {tuple(x.shape[1:])} and recipe {recipe.name!r} wants {recipe.shape}.")
@@ -548,6 +554,10 @@ def _check_data(data, recipe: Recipe) -> None:
 
 def _cosine(progress: float, end: float) -> float:
     return end + (1 - end) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _finite(f: nn.Module) -> bool:
+    return all(torch.isfinite(p).all() for p in f.parameters())
 
 
 @torch.no_grad()
@@ -633,7 +643,7 @@ def read(name: str | Path) -> tuple[dict[str, Tensor], dict]:
     """
     path = _find(name)
     try:
-        card = json.loads(Path(f"{path}.json").read_text())
+        card = json.loads(Path(f"{path}.json").read_text(encoding="utf-8"))
         blob = Path(f"{path}.safetensors").read_bytes()
         tensors = safetensors.torch.load(blob)
     except FileNotFoundError as error:
@@ -673,7 +683,9 @@ def write_card(name: str | Path, changes: dict) -> None:
 
 
 def recipe_from(stored: dict) -> Recipe:
-    """A `Recipe` from a card; fields that this version doesn't know raise TypeError."""
+    """A `Recipe` from a card.  TypeError: it is no table of fields, or has one that this version doesn't know."""
+    if not isinstance(stored, dict):
+        raise TypeError(f"the recipe is {stored!r}")
     return Recipe(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
 
 
@@ -717,19 +729,22 @@ def _restore(path, recipe, f, average, source, optimiser, generator) -> tuple[in
         with safetensors.safe_open(path, "pt") as file:
             state = json.loads(file.metadata()["ign"])
             tensors = {k: file.get_tensor(k) for k in file.keys()}
+        was = recipe_from(state["recipe"])
     except (safetensors.SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is damaged or not a training state ({type(error).__name__}); start without --resume.") from None
-    was = recipe_from(state["recipe"])
     if replace(was, steps=recipe.steps) != recipe:
         changed = [k.name for k in fields(Recipe) if k.name != "steps" and getattr(was, k.name) != getattr(recipe, k.name)]
         raise ValueError(f"{path} was trained with another {', '.join(changed)}; resume with the same recipe or choose another --out.")
-    for name, module in {"f": f, "average": average, "source": source}.items():
-        _fill(module, name, tensors)
+    try:
+        for name, module in {"f": f, "average": average, "source": source}.items():
+            _fill(module, name, tensors)
+        generator.set_state(tensors["generator"])
+    except (KeyError, RuntimeError) as error:
+        raise ValueError(f"{path} holds another network than its recipe ({type(error).__name__}); start without --resume.") from None
     moments: dict[int, dict] = {}
     for key in tensors:
         if key.startswith("adam."):
             _, i, name = key.split(".")
             moments.setdefault(int(i), {})[name] = tensors[key]
     optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
-    generator.set_state(tensors["generator"])
     return state["step"], state["seconds"], state["history"]

@@ -217,6 +217,8 @@ class Images:
     """
 
     def __init__(self, pixels: Tensor, labels: Tensor, name: str, size: int, origin: str, classes: tuple[str, ...] = ()):
+        if size < pixels.shape[-1]:
+            raise ValueError(f"images of side {pixels.shape[-1]} don't fit into {size} pixels; give a size of {pixels.shape[-1]} or more.")
         self.pixels, self.labels, self.size, self.classes = pixels, labels, size, classes
         digest = hashlib.md5(pixels.numpy().tobytes()).hexdigest()
         self.card = {"name": name, "n": len(pixels), "md5": digest, "origin": origin}

@@ -23,14 +23,68 @@ def style() -> None:
 
 def images(x: Tensor, columns: int = 8, ax=None, title: str = ""):
     """A grid of images (n, C, H, W) in [-1, 1]."""
-    from torchvision.utils import make_grid
-
     ax = ax or plt.subplots(figsize=(columns * 0.75, -(-len(x) // columns) * 0.75))[1]
-    grid = make_grid(x.detach().float().cpu().clamp(-1, 1), nrow=columns, normalize=True, value_range=(-1, 1), pad_value=1.0)
-    ax.imshow(grid.permute(1, 2, 0).numpy())
+    ax.imshow(_grid(x, columns).permute(1, 2, 0).numpy())
     ax.set_axis_off()
     ax.set_title(title)
     return ax
+
+
+def player(frames: list[bytes], values: list, label: str, alt: str, width: int = 560):
+    """A slider over ready-made PNG frames that works in the rendered book, with no kernel; one value for each frame.
+
+    Returns an IPython HTML object.  Tag its cell nbval-ignore-output: the bytes of a PNG differ between machines.
+    """
+    import base64
+    import json
+    import uuid
+
+    from IPython.display import HTML
+
+    name = f"player-{uuid.uuid4().hex[:8]}"
+    urls = ["data:image/png;base64," + base64.b64encode(frame).decode() for frame in frames]
+    return HTML(f"""<div id="{name}" class="ign-player" style="max-width:{width}px">
+<img src="{urls[0]}" alt="{alt}" style="width:100%;image-rendering:pixelated">
+<label style="display:flex;gap:.7em;align-items:center"><span>{label}</span>
+<input type="range" min="0" max="{len(frames) - 1}" value="0" style="flex:1" aria-label="{label}">
+<output style="min-width:4em">{values[0]}</output></label></div>
+<script>(() => {{
+  const box = document.getElementById("{name}"), values = {json.dumps([str(v) for v in values])}, urls = {json.dumps(urls)};
+  box.querySelector("input").addEventListener("input", (event) => {{
+    const i = Number(event.target.value);
+    box.querySelector("img").src = urls[i];
+    box.querySelector("output").value = values[i];
+  }});
+}})();</script>""")
+
+
+def png(x: Tensor, columns: int = 8) -> bytes:
+    """Images (n, C, H, W) in [-1, 1] as the bytes of one PNG, in rows of `columns`: a frame for `player`."""
+    import io
+
+    from PIL import Image
+
+    grid = _grid(x, columns)
+    file = io.BytesIO()
+    Image.fromarray((255 * grid).round().to(torch.uint8).permute(1, 2, 0).numpy()).save(file, "png")
+    return file.getvalue()
+
+
+def figure_png(figure) -> bytes:
+    """A matplotlib figure as the bytes of a PNG, and close it: a frame for `player`."""
+    import io
+
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    plt.close(figure)
+    return file.getvalue()
+
+
+def _grid(x: Tensor, columns: int) -> Tensor:
+    from torchvision.utils import make_grid
+
+    x = x.detach().float().cpu().clamp(-1, 1)
+    return make_grid(x, nrow=columns, normalize=True, value_range=(-1, 1), pad_value=1.0)
 
 
 def points(y: Tensor, role: str = "x", ax=None, size: float = 3, label: str | None = None, limit: float = 1.9):
@@ -50,3 +104,368 @@ def history(rows: list[dict], ax=None):
     ax.set(xlabel="step", ylabel="mean over the batch (D)", yscale="log")
     ax.legend()
     return ax
+
+
+# chapter 6
+
+
+def rows_of_images(rows: dict[str, Tensor], columns: int = 10, size: float = 0.62):
+    """One row of images for each name: {name: (n, C, H, W) in [-1, 1]}; the first `columns` are shown."""
+    figure, axes = plt.subplots(len(rows), 1, figsize=(columns * size + 1.1, len(rows) * (size + 0.05)), squeeze=False)
+    for ax, (name, x) in zip(axes[:, 0], rows.items()):
+        images(x[:columns], columns, ax)
+        ax.text(-0.01, 0.5, name, transform=ax.transAxes, ha="right", va="center")
+    return figure
+
+
+def spectra(kinds: dict[str, tuple[Tensor, str]]):
+    """Root mean square of the spectrum against the radius of the frequency.  {label: (images (n, 1, H, W), colour)}."""
+    figure, ax = plt.subplots(figsize=(5.5, 3))
+    for label, (x, colour) in kinds.items():
+        power = torch.fft.fft2(x.double(), norm="ortho").abs().square().mean((0, 1))  # (H, W)
+        side = power.shape[-1]
+        axis = torch.fft.fftfreq(side) * side
+        radius = (axis[:, None] ** 2 + axis[None] ** 2).sqrt().round().long().flatten()
+        mean = torch.zeros(int(radius.max()) + 1, dtype=power.dtype).index_add_(0, radius, power.flatten()) / radius.bincount()
+        ax.plot(mean[: side // 2 + 1].sqrt(), color=colour, label=label, marker="o", markersize=3)
+    ax.set(xlabel="spatial frequency (cycles per image)", ylabel="root mean square", yscale="log")
+    ax.legend()
+    return figure
+
+
+def class_shares(kinds: dict[str, tuple[list[float], str]], names=tuple("0123456789")):
+    """Bars of class shares, {label: (share of each class, colour)}, with the uniform share as a line."""
+    figure, ax = plt.subplots(figsize=(6, 2.6))
+    width = 0.8 / len(kinds)
+    for i, (label, (share, colour)) in enumerate(kinds.items()):
+        ax.bar(np.arange(len(share)) + (i - (len(kinds) - 1) / 2) * width, share, width, color=colour, label=label)
+    ax.axhline(1 / len(names), color="black", linewidth=0.8, linestyle=":")
+    ax.set(xticks=range(len(names)), xticklabels=names, xlabel="class, by the classifier", ylabel="share")
+    ax.legend(ncols=len(kinds))
+    return figure
+
+
+# the cover
+
+
+def cover(x: Tensor, z: Tensor, fz: Tensor, ffz: Tensor):
+    """Noise on its way to a curve: a line from each z to f(z), a short one on to f(f(z)).  x (m, 2), the others (n, 2)."""
+    from matplotlib.collections import LineCollection
+    from matplotlib.colors import LinearSegmentedColormap, to_rgba
+
+    x, z, fz, ffz = (y.detach().cpu().numpy() for y in (x, z, fz, ffz))
+    figure, ax = plt.subplots(figsize=(11, 5.2), dpi=130)
+    ax.scatter(*x.T, s=26, color=DATA, alpha=0.12, linewidths=0)
+    t = np.linspace(0, 1, 25)[:, None, None]
+    path = (1 - t) * z + t * fz  # (25, n, 2)
+    segments = np.stack([path[:-1], path[1:]], 2).reshape(-1, 2, 2)
+    fade = LinearSegmentedColormap.from_list("fade", [to_rgba(SOURCE, 0.25), to_rgba(GENERATED, 0.7)])
+    ax.add_collection(LineCollection(segments, array=np.repeat(t[:-1, 0, 0], len(z)), cmap=fade, linewidths=0.8))
+    ax.add_collection(LineCollection(np.stack([fz, ffz], 1), colors=REFINED, linewidths=1))
+    for y, colour, size in ((z, SOURCE, 9), (fz, GENERATED, 9), (ffz, REFINED, 5)):
+        ax.scatter(*y.T, s=size, color=colour, linewidths=0, zorder=3)
+    ax.set(xlim=(-2.65, 2.65), ylim=(-1.25, 1.25), aspect="equal")
+    ax.set_axis_off()
+    return figure
+
+
+# chapter 4
+
+
+def picture_manifold():
+    """Mental model on the ring: where an ideal f takes z, and its drift as a landscape with the data in the valley."""
+    g = torch.Generator().manual_seed(3)
+    angle = torch.linspace(0, 2 * np.pi, 200)
+    circle = torch.stack([angle.cos(), angle.sin()], -1)  # (200, 2)
+    z = torch.randn(26, 2, generator=g)
+    fz = z / z.norm(dim=-1, keepdim=True)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.7))
+    for ax in (left, right):
+        ax.plot(*circle.T, color=DATA, linewidth=2.5, zorder=2)
+        ax.set(xlim=(-2, 2), ylim=(-2, 2), aspect="equal", xlabel="$y_1$", ylabel="$y_2$")
+    left.quiver(*z.T, *(fz - z).T, angles="xy", scale_units="xy", scale=1, color="0.5", width=0.005, zorder=3)
+    left.scatter(*z.T, s=16, color=SOURCE, zorder=4, label="source $z$")
+    left.scatter(*fz.T, s=20, color=GENERATED, zorder=4, label="$f(z)$")
+    left.plot([], [], color=DATA, linewidth=2.5, label="data $x$")
+    left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, columnspacing=1.2, handletextpad=0.4)
+    left.set_title("where: $f$ moves $z$ onto the data and leaves $x$ in place")
+    t = torch.linspace(-2, 2, 161)
+    y = torch.stack(torch.meshgrid(t, t, indexing="xy"), -1)  # (161, 161, 2)
+    shown = right.pcolormesh(t, t, (y.norm(dim=-1) - 1).abs(), cmap="magma", shading="nearest", rasterized=True, zorder=1)
+    figure.colorbar(shown, ax=right, label="length of the move")
+    right.set_title("how far: a landscape with the data at its floor")
+    return figure
+
+
+def panels(rows: dict[str, dict[str, list]], size: float = 1.75, limit: float = 1.9, dots: float = 2.5):
+    """A grid of scatter plots, {row: {column: [(points (n, 2), role), ...]}}; later entries are drawn on top."""
+    columns = list(next(iter(rows.values())))
+    figure, axes = plt.subplots(len(rows), len(columns), figsize=(size * len(columns) + 0.3, size * len(rows) + 0.25),
+                                sharex=True, sharey=True, squeeze=False)  # fmt: skip
+    for i, (row, cells) in enumerate(rows.items()):
+        for j, column in enumerate(columns):
+            for y, role in cells[column]:
+                points(y, role, axes[i, j], dots, limit=limit)
+            axes[i, j].set(xlabel="$y_1$" if i + 1 == len(rows) else "", ylabel=f"{row}\n$y_2$" if j == 0 else "",
+                           title=column if i == 0 else "")  # fmt: skip
+    return figure
+
+
+def gallery(cells: dict[str, list], columns: int = 3, size: float = 2.1, limit: float = 1.9, dots: float = 2.5):
+    """Named scatter plots, {title: [(points (n, 2), role), ...]}, in rows of `columns`; the axes are shared."""
+    figure, axes = plt.subplots(-(-len(cells) // columns), columns, figsize=(size * columns + 0.3, (size + 0.15) * -(-len(cells) // columns)),
+                                sharex=True, sharey=True, squeeze=False)  # fmt: skip
+    for ax in axes.flat[len(cells) :]:
+        ax.set_axis_off()
+    for ax, (name, cell) in zip(axes.flat, cells.items()):
+        for y, role in cell:
+            points(y, role, ax, dots, limit=limit)
+        ax.set_title(name)
+        ax.label_outer()
+    return figure
+
+
+@torch.no_grad()
+def moves(f, side: float = 1.9, n: int = 17) -> tuple[np.ndarray, np.ndarray]:
+    """Points y of a grid and what f does to them, f(y) - y: (n * n, 2) each."""
+    t = torch.linspace(-side, side, n)
+    y = torch.cartesian_prod(t, t)
+    return y.numpy(), (f(y) - y).numpy()
+
+
+@torch.no_grad()
+def drift_grid(f, side: float = 1.9, n: int = 121) -> tuple[np.ndarray, np.ndarray]:
+    """The axis (n,) and the length |f(y) - y| over its square, (n, n), rows along y_2."""
+    t = torch.linspace(-side, side, n)
+    y = torch.stack(torch.meshgrid(t, t, indexing="xy"), -1).reshape(-1, 2)
+    return t.numpy(), (f(y) - y).norm(dim=-1).reshape(n, n).numpy()
+
+
+def film(snapshots: dict[int, object], x: Tensor, z: Tensor, top: float = 1.5):
+    """Columns are steps of training, {step: f}: above f(z) over the data x, below the drift map.  x, z: (n, 2)."""
+    figure, axes = plt.subplots(2, len(snapshots), figsize=(1.75 * len(snapshots) + 0.9, 3.75), sharex=True, sharey=True)
+    for (above, below), (step, f) in zip(axes.T, snapshots.items()):
+        with torch.no_grad():
+            points(x, "x", above, 1.5)
+            points(f(z), "fz", above, 2.5)
+        t, drift = drift_grid(f, n=81)
+        shown = below.pcolormesh(t, t, drift, cmap="magma", vmin=0, vmax=top, shading="nearest", rasterized=True)
+        below.set(aspect="equal", xlabel="$y_1$", ylabel="$y_2$")
+        above.set_title(f"step {step:,}")
+        above.label_outer(), below.label_outer()
+    figure.colorbar(shown, ax=axes[1], label="$|f(y) - y|$", extend="max")
+    return figure
+
+
+def landscape(f, x: Tensor, z: Tensor, title: str = "", top: float = 1.5):
+    """Three panels of one f: the field f(y) - y, the drift map with data x on it, and f(z).  x, z: (n, 2)."""
+    figure, (a, b, c) = plt.subplots(1, 3, figsize=(9.6, 3.1))
+    y, move = moves(f)
+    points(x, "x", a, 2)
+    a.quiver(*y.T, *move.T, angles="xy", scale_units="xy", scale=1, color="0.25", width=0.004, zorder=3)
+    a.set_title("field $f(y) - y$")
+    t, drift = drift_grid(f)
+    shown = b.pcolormesh(t, t, drift, cmap="magma", vmin=0, vmax=top, shading="nearest", rasterized=True)
+    points(x[:300], "x", b, 2)
+    figure.colorbar(shown, ax=b, label="$|f(y) - y|$", extend="max")
+    b.set_title("drift map")
+    with torch.no_grad():
+        points(z, "z", c, 2)
+        points(f(z), "fz", c, 3)
+    c.set_title("source and $f(z)$")
+    if title:
+        figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def against_ratio(rows: list[dict], measures: dict[str, str], manifolds: tuple[str, ...], baselines: dict, theory=None):
+    """Measures against lambda: a dot for each seed, a line through their means; {key: axis label} down, manifolds across.
+
+    rows: of results/coverage_2d.json.  baselines: {manifold: {"real" and "source": measures}}, drawn as lines.  theory:
+    {key: function of lambda}, where there is one; it is drawn dashed.
+    """
+    figure, axes = plt.subplots(len(measures), len(manifolds), sharex=True, sharey="row", squeeze=False,
+                                figsize=(3.9 * len(manifolds), 1.9 * len(measures) + 0.4))  # fmt: skip
+    for j, name in enumerate(manifolds):
+        for i, (key, label) in enumerate(measures.items()):
+            ax, mine = axes[i, j], [r for r in rows if r["manifold"] == name]
+            ratios = sorted({r["ratio"] for r in mine})
+            ax.axvline(1, color="0.85", linewidth=6, zorder=0)
+            for kind, colour in (("real", DATA), ("source", SOURCE)):
+                if key in baselines[name][kind]:
+                    ax.axhline(baselines[name][kind][key], color=colour, linewidth=1, label=f"{kind} against real" if kind == "source" else "real against real")
+            if theory and key in theory:
+                t = np.linspace(min(ratios), max(ratios), 200)
+                ax.plot(t, [theory[key](v) for v in t], color="black", linestyle="--", linewidth=1, label="theory: the bound")
+            ax.plot([r["ratio"] for r in mine], [r[key] for r in mine], "o", color=GENERATED, markersize=4, alpha=0.6, linewidth=0, label="$f(z)$, one seed")
+            mean = [np.mean([r[key] for r in mine if r["ratio"] == v]) for v in ratios]
+            ax.plot(ratios, mean, color=GENERATED, linewidth=1.4, label="mean of the seeds")
+            ax.set(title=name if i == 0 else "", ylabel=label if j == 0 else "", xlabel="$\\lambda$" if i + 1 == len(measures) else "")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, columnspacing=1.2, handletextpad=0.5)
+    return figure
+
+
+# chapter 3
+
+DRIFT = "#b5367a"  # one colour out of "magma", for drift drawn as a line
+
+
+def laws_and_drift(y, p_x, p, delta=None, ceiling=None, axes=None, labels: bool = True):
+    """Bars of two laws over points y (m,) and, below, the drift as a step.  p_x, p, delta, ceiling: (m,); two axes."""
+    y, p_x, p = (np.array(v, float) for v in (y, p_x, p))
+    if axes is None:
+        axes = plt.subplots(2, 1, figsize=(4, 3.2), sharex=True, height_ratios=[2, 1])[1]
+    step = y[1] - y[0]
+    axes[0].bar(y - 0.2 * step, p_x, 0.4 * step, color=DATA, label="data $P_x$")
+    axes[0].bar(y + 0.2 * step, p, 0.4 * step, color=GENERATED, label="generated $P_\\theta$")
+    edges = np.append(y - step / 2, y[-1] + step / 2)
+    if ceiling is not None:
+        axes[1].stairs(np.array(ceiling, float), edges, color=SOURCE, linestyle=":", baseline=None, label="ceiling $M$")
+    if delta is not None:
+        axes[1].stairs(np.array(delta, float), edges, color=DRIFT, fill=True, alpha=0.35)
+        axes[1].stairs(np.array(delta, float), edges, color=DRIFT, baseline=None, linewidth=1.5, label="drift $\\delta$")
+    axes[1].set(xlabel="$y$", ylim=(-0.1, None))
+    if labels:
+        axes[0].set_ylabel("mass")
+        axes[1].set_ylabel("drift")
+        axes[0].legend(fontsize=8, loc="upper left")
+        axes[1].legend(fontsize=8, loc="lower left", ncols=2)
+    return axes
+
+
+def picture_game(y, p_x, rounds: list[tuple[str, list, list]], ceiling):
+    """The idea of chapter 3: one column for each round (title, law (m,), drift (m,)) on points y (m,)."""
+    size = (3.1 * len(rounds), 3.4)
+    figure, axes = plt.subplots(2, len(rounds), figsize=size, sharex=True, sharey="row", height_ratios=[2, 1])
+    for i, (title, p, delta) in enumerate(rounds):
+        laws_and_drift(y, p_x, p, delta, ceiling, axes[:, i], labels=i == 0)
+        axes[0, i].set_title(title)
+    axes[0, 0].set_ylim(0, 1.45 * max(max(map(float, p)) for _, p, _ in rounds))
+    axes[1, 0].set_ylim(-0.1, 2.9)
+    axes[1, 0].legend(fontsize=8, loc="upper center", ncols=2)
+    return figure
+
+
+def phase_diagram(rows: list[dict]):
+    """Two panels over lambda: covered mass and level of the drift at every enumerated equilibrium, over what theory says.
+
+    rows: one for each equilibrium, with "ratio", "covered" and "level" (low, high) in units of the lowest ceiling.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.2))
+    end = max(float(r["ratio"]) for r in rows) + 0.1
+    left.fill_between([0, 1, end], [0, 1, 1], 1, color=GENERATED, alpha=0.15, linewidth=0, label="permitted")
+    left.plot([0, 1, end], [0, 1, 1], color="black", linewidth=1, label="bound $\\min(\\lambda, 1)$")
+    dots = [float(r["ratio"]) for r in rows], [float(r["covered"]) for r in rows]
+    left.scatter(*dots, s=14, color=GENERATED, label="equilibria", zorder=3)
+    left.set(xlabel="$\\lambda$", ylabel="data mass on the support of $P_\\theta$", xlim=(0, end), ylim=(0, 1.05))
+    left.legend(loc="lower right")
+    right.plot([0, 1, 1, end], [0, 0, 1, 1], color="black", linewidth=1, label="theory")
+    ratios, lows, highs = (np.array([float(v) for v in vs]) for vs in zip(*[(r["ratio"], *r["level"]) for r in rows]))
+    right.vlines(ratios, lows, highs, color=DRIFT, linewidth=4, alpha=0.4)
+    right.scatter(np.r_[ratios, ratios], np.r_[lows, highs], s=14, color=DRIFT, label="equilibria", zorder=3)
+    right.set(xlabel="$\\lambda$", ylabel="drift on the data / $\\min M$", xlim=(0, end), ylim=(-0.06, 1.1))
+    right.legend(loc="lower right")
+    return figure
+
+
+def generator_losses(q, curves: dict[str, list], p_x: float, ceilings: list[str]):
+    """F on two points against q = P(first), one panel for each choice of M.  curves: {label: one (n,) for each panel}."""
+    figure, axes = plt.subplots(1, len(ceilings), figsize=(4.3 * len(ceilings), 3), sharey=True)
+    shades = plt.get_cmap("magma")(np.linspace(0.15, 0.8, len(curves)))
+    for i, (ax, title) in enumerate(zip(axes, ceilings)):
+        for (label, values), shade in zip(curves.items(), shades):
+            ax.plot(q, values[i], color=shade, label=label)
+        ax.axvline(p_x, color=DATA, linestyle=":", linewidth=1)
+        ax.text(p_x, 1.0, " $P_x$", color=DATA, transform=ax.get_xaxis_transform(), va="top")
+        ax.set(xlabel="mass $q$ that the generator puts on $y_1$", title=title)
+    axes[0].set_ylabel("generator's loss $F_\\lambda$")
+    axes[0].legend()
+    return figure
+
+
+def permitted_laws(ax, p_x, ratio: float, enumerated, everything, equal: bool = True):
+    """The triangle of all laws on three points: those permitted at lambda = ratio, as an area and as enumerated dots.
+
+    p_x: (3,); enumerated, everything: lists of laws (3,).  equal: M is the same at all points, so that the area is known.
+    """
+    corners = np.array([[0, 0], [1, 0], [0.5, 3**0.5 / 2]])
+    ax.fill(*corners.T, facecolor="none", edgecolor="black", linewidth=0.8)
+    sign = 1 if ratio < 1 else -1
+    area = np.eye(3)
+    for i in range(3):  # cut the triangle by sign * (ratio P_i - p_x_i) <= 0
+        over = sign * (ratio * area[:, i] - float(p_x[i]))
+        cut = []
+        for a, b, u, v in zip(area, np.roll(area, -1, 0), over, np.roll(over, -1)):
+            cut += [a] if u <= 1e-12 else []
+            cut += [a + (b - a) * u / (u - v)] if (u > 1e-12) != (v > 1e-12) and abs(u - v) > 1e-12 else []
+        area = np.array(cut).reshape(-1, 3)
+    if equal and len(area) > 2:
+        ax.fill(*(area @ corners).T, facecolor=GENERATED, alpha=0.25, linewidth=0)
+    ax.scatter(*(np.array(everything, float) @ corners).T, s=1.5, color=SOURCE)
+    if len(enumerated):
+        ax.scatter(*(np.array(enumerated, float) @ corners).T, s=9, color=GENERATED, zorder=3)
+    ax.scatter(*(np.array(p_x, float) @ corners), marker="*", s=90, color=DATA, zorder=4, edgecolor="white", linewidth=0.6)
+    for (u, v), name, place in zip(corners, ("$y_1$", "$y_2$", "$y_3$"), ((-9, -9), (9, -9), (0, 9))):
+        ax.annotate(name, (u, v), place, textcoords="offset points", ha="center", va="center")
+    ax.set(aspect="equal", xlim=(-0.12, 1.12), ylim=(-0.14, 1.0), title=f"$\\lambda$ = {ratio:g}")
+    ax.set_axis_off()
+    return ax
+
+
+def plays(y, p_x, laws: dict[str, np.ndarray], start):
+    """Where the dynamics end: the first law and one law for each lambda, all (m,), beside the data's."""
+    figure, axes = plt.subplots(1, 1 + len(laws), figsize=(2.3 * (1 + len(laws)), 2.3), sharey=True)
+    step = float(y[1] - y[0])
+    for ax, (title, p) in zip(axes, {"start": start, **laws}.items()):
+        ax.bar(y, np.array(p_x, float), step * 0.9, color=DATA, alpha=0.45, label="data $P_x$")
+        ax.bar(y, p, step * 0.45, color=GENERATED, label="generated $P_\\theta$")
+        ax.set(title=title, xlabel="$y$", ylim=(0, 0.62))
+    axes[0].set_ylabel("mass")
+    axes[0].legend(fontsize=8, loc="upper left")
+    return figure
+
+
+def overlaps(histories: dict[str, np.ndarray], ratios, ends):
+    """Left: overlap with the data over the steps, {label: (steps,)}.  Right: at the end, (r,), against lambda (r,)."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3))
+    for (label, values), shade in zip(histories.items(), plt.get_cmap("magma")(np.linspace(0.1, 0.8, len(histories)))):
+        left.plot(1 + np.arange(len(values)), values, color=shade, label=label, linewidth=1)
+    left.set(xlabel="step", ylabel="overlap with the data", xscale="log", ylim=(0, 1.05))
+    left.legend(fontsize=8)
+    grid = np.linspace(0.02, max(ratios) + 0.1, 200)
+    right.plot(grid, np.minimum(grid, 1 / grid), color="black", linewidth=1, label="bound $\\min(\\lambda, 1/\\lambda)$")
+    right.plot(ratios, ends, "o", color=GENERATED, markersize=5, label="reached from a collapsed start")
+    right.set(xlabel="$\\lambda$", ylabel="overlap at the end", ylim=(0, 1.05), xlim=(0, None))
+    right.legend(fontsize=8, loc="lower right")
+    return figure
+
+
+def orbits(paths: dict[str, np.ndarray], drifts: dict[str, list]):
+    """Orbits of single points in the plane, {name: (k + 1, 2)}, one panel each; last, mean drift over k, {name: (k + 1,)}."""
+    n = len(paths)
+    figure, axes = plt.subplots(1, n + 1, figsize=(2.5 * (n + 1), 2.5), width_ratios=[1] * n + [1.5])
+    angle = np.linspace(0, 2 * np.pi, 200)
+    for ax, (name, path) in zip(axes, paths.items()):
+        ax.plot(np.cos(angle), np.sin(angle), color=DATA, linewidth=1, alpha=0.6)
+        ax.plot(*path.T, color=REFINED, linewidth=0.7, alpha=0.7)
+        ax.scatter(*path[2:].T, s=14, color=REFINED, zorder=3)
+        ax.scatter(*path[1], s=26, color=GENERATED, zorder=4)
+        ax.scatter(*path[0], s=26, color=SOURCE, zorder=4)
+        ax.set(aspect="equal", xlim=(-1.9, 1.9), ylim=(-1.9, 1.9), title=name, xlabel="$y_1$")
+    axes[0].set_ylabel("$y_2$")
+    for (name, values), line in zip(drifts.items(), ("-o", "--s", ":^", "-.v")):
+        axes[-1].plot(np.maximum(values, 1e-5), line, color=DRIFT, markersize=3.5, linewidth=1, label=name)
+    axes[-1].set(xlabel="$k$", ylabel="mean drift of $f^k(z)$", yscale="log", ylim=(5e-6, 100))
+    axes[-1].legend(fontsize=7, ncols=2, loc="upper right", columnspacing=1)
+    return figure
+
+
+def clamped_responses(excess, curves: dict[str, np.ndarray]):
+    """The outer player's best drift against lambda P / P_x: excess (n,), {label: drift (n,)}."""
+    figure, ax = plt.subplots(figsize=(5.2, 2.8))
+    for (label, values), shade in zip(curves.items(), plt.get_cmap("magma")(np.linspace(0.1, 0.8, len(curves)))):
+        ax.plot(excess, values, color=shade, label=label)
+    ax.set(xlabel="$\\lambda P_\\theta(y) / P_x(y)$", ylabel="best drift $\\delta(y)$", ylim=(-0.04, 1.2))
+    ax.legend(fontsize=8, loc="lower right")
+    return figure

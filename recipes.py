@@ -1,6 +1,6 @@
 """Every trained model of the book: one `Recipe` each.  `python train.py NAME` trains it; a new one goes in here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ign_core import Recipe
 
@@ -23,13 +23,18 @@ classifier = ClassifierRecipe("classifier", data="mnist")
 mnist = Recipe("mnist", data="mnist", tightness=10.0, lr=3e-4, batch=128, steps=20_000)
 
 # what `make book` and chapter 6 train live: the same network and game at half the width, about a minute on 2 cores
-mnist_quick = Recipe("mnist-quick", data="mnist", width=16, tightness=10.0, lr=1e-3, lr_end=0.1, batch=64, steps=500)
+mnist_quick = Recipe("mnist-quick", data="mnist", width=16, tightness=10.0, lr=1e-3, lr_end=0.1, batch=64, steps=600)
 
-# the toys of chapter 4: some 20 seconds each
-ring = Recipe("ring", data="ring", net="mlp", width=128, source="gaussian", tightness=10.0, lr=1e-3, batch=512,
+# the toys of chapter 4: half a minute each; lambda and distance are the best of those tried for each shape
+ring = Recipe("ring", data="ring", net="mlp", width=128, source="gaussian", tightness=2.5, lr=2e-3, lr_end=0.1, batch=512,
               steps=4_000, precision="32-true")  # fmt: skip
+moons = replace(ring, name="moons", data="moons", tightness=15.0)
+spiral = replace(ring, name="spiral", data="spiral", tightness=2.5, distance="l2")
+gaussians = replace(ring, name="gaussians", data="gaussians", tightness=5.0, distance="l2")
+checkerboard = replace(ring, name="checkerboard", data="checkerboard", tightness=10.0, distance="l2")
+pinwheel = replace(ring, name="pinwheel", data="pinwheel", tightness=10.0, distance="l2")
 
-RECIPES = {recipe.name: recipe for recipe in (mnist, mnist_quick, ring)}
+RECIPES = {recipe.name: recipe for recipe in (mnist, mnist_quick, ring, moons, spiral, gaussians, checkerboard, pinwheel)}
 
 
 def recipe(name: str) -> Recipe:

@@ -1,0 +1,561 @@
+"""Training: the loop against a plain one, the order of the data, resuming, NaN, bad data, and kill -9."""
+
+import copy
+import csv
+import json
+import math
+import multiprocessing
+import os
+import pickle
+import random
+import signal
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import safetensors
+import safetensors.torch
+import torch
+from torch import nn
+
+import ign_core
+from ign_core import FourierSource, GaussianSource, Order, Recipe, fit
+
+TINY = Recipe("tiny", "none", size=8, width=8, code=8, batch=8, steps=6, lr=1e-3, source="gaussian", precision="32-true")
+POINTS = Recipe("points", "none", net="mlp", width=8, batch=8, steps=6, lr=1e-3, source="gaussian", precision="32-true")
+
+
+def data_of(recipe: Recipe, n: int = 30) -> torch.Tensor:
+    return torch.rand(n, *recipe.shape, generator=torch.Generator().manual_seed(7)) * 2 - 1
+
+
+def train(recipe: Recipe, f: nn.Module | None = None, **options):
+    """fit() from the recipe's start on its random data."""
+    data = options.pop("data", data_of(recipe))
+    f = ign_core.build(recipe) if f is None else f
+    return fit(f, ign_core.source_of(recipe, data), data, recipe, progress=False, **options)
+
+
+def same(a: nn.Module, b: nn.Module) -> bool:
+    a, b = a.state_dict(), b.state_dict()
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def finite(f: nn.Module) -> bool:
+    return all(torch.isfinite(t).all() for t in f.state_dict().values())
+
+
+def terms(history: list[dict]) -> list[dict]:
+    """A history without its wall-clock column."""
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in history]
+
+
+def state_of(folder, recipe: Recipe = TINY) -> tuple[dict, dict]:
+    """What a training state on disk holds: tensors and the rest."""
+    path = Path(folder) / f"{recipe.name}.train.safetensors"
+    with safetensors.safe_open(path, "pt") as file:
+        return {k: file.get_tensor(k) for k in file.keys()}, json.loads(file.metadata()["ign"])
+
+
+def one_sentence(caught) -> None:
+    text = str(caught.value)
+    assert "\n" not in text and text.endswith(".") and len(text) < 400
+
+
+# ------------------------------------------------------------------------------------------------------------ the loop
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        POINTS,
+        replace(TINY, ramp=4, lr_end=0.1, clip=0.5, source="fourier"),
+        replace(TINY, norm="batch", ema=0.3, clip=None, steps=5),
+        replace(POINTS, tightness=0.0, clamp=None, distance="l2", seed=3),
+    ],
+    ids=["points", "ramp, cosine, clip", "batchnorm, ema", "no tightness"],
+)
+def test_fit_is_the_plain_loop(recipe):
+    """The same training written out, without Fabric, sampler or helpers: equal bit for bit."""
+    data, f, net = data_of(recipe), ign_core.build(recipe), ign_core.build(recipe)
+    model = train(recipe, net, every=1)
+
+    source = ign_core.source_of(recipe, data)
+    average = copy.deepcopy(f)
+    optimiser = torch.optim.Adam(f.parameters(), lr=recipe.lr, betas=recipe.betas)
+    noise = torch.Generator().manual_seed(recipe.seed + 1)
+    batches = []
+    for epoch in range(3):
+        order = torch.randperm(len(data), generator=torch.Generator().manual_seed(1_000_003 * recipe.seed + epoch))
+        batches += list(order.split(recipe.batch))[:3]  # 30 samples: three whole batches of 8
+    history = []
+    for step in range(recipe.steps):
+        share = min(1, 0.01 + 0.99 * step / recipe.ramp) if recipe.ramp else 1
+        cosine = (1 + math.cos(math.pi * step / recipe.steps)) / 2
+        optimiser.param_groups[0]["lr"] = recipe.lr * (recipe.lr_end + (1 - recipe.lr_end) * cosine)
+        losses = ign_core.objective(
+            f, data[batches[step]], source.sample(8, noise),
+            reconstruction=recipe.reconstruction, idempotence=share * recipe.idempotence, tightness=share * recipe.tightness,
+            clamp=recipe.clamp, distance=recipe.distance,
+        )  # fmt: skip
+        optimiser.zero_grad()
+        losses.total.backward()
+        if recipe.clip:
+            nn.utils.clip_grad_norm_(f.parameters(), recipe.clip)
+        optimiser.step()
+        decay = min(recipe.ema, (step + 1) / (step + 10))
+        with torch.no_grad():
+            for slow, fast in zip(average.parameters(), f.parameters()):
+                slow.lerp_(fast, 1 - decay)
+            for slow, fast in zip(average.buffers(), f.buffers()):
+                slow.copy_(fast)
+        history.append({"step": step + 1} | {k: getattr(losses, k).mean().item() for k in losses._fields[1:]})
+
+    assert terms(model.card["history"]) == history
+    assert same(net, f) and same(model.f, average)
+    assert not same(model.f, net)
+    assert not model.f.training and not any(p.requires_grad for p in model.f.parameters())
+
+
+def test_the_average_is_an_exponential_one():
+    """Against its definition, as a sum over all steps, in float64."""
+    seen = []
+    f = ign_core.build(POINTS)
+    start = f.layers[0].weight.detach().clone()
+    recipe = replace(POINTS, steps=30, ema=0.6)
+    model = train(recipe, f, every=1, callback=lambda *_: seen.append(f.layers[0].weight.detach().clone()))
+    decays = [min(0.6, (1 + s) / (10 + s)) for s in range(30)]
+    expected = math.prod(decays) * start.double()
+    for s, weight in enumerate(seen):
+        expected += (1 - decays[s]) * math.prod(decays[s + 1 :]) * weight.double()
+    assert torch.allclose(model.f.layers[0].weight.double(), expected, rtol=1e-5, atol=1e-6)
+    assert (model.f.layers[0].weight - seen[-1]).abs().max() > 1e-4
+
+
+def test_the_learning_rate_follows_a_cosine():
+    """Under a constant gradient Adam moves each weight by the learning rate."""
+    f, seen = ign_core.build(POINTS), []
+    seen.append(f.layers[0].bias[0].item())
+
+    def constant(f, x, z, **_):
+        zero = torch.zeros(len(x))
+        return ign_core.Losses(sum(p.sum() for p in f.parameters()), zero, zero, zero)
+
+    recipe = replace(POINTS, steps=10, lr=0.1, lr_end=0.2, clip=None)
+    train(recipe, f, loss=constant, every=1, callback=lambda *_: seen.append(f.layers[0].bias[0].item()))
+    moves = [a - b for a, b in zip(seen, seen[1:])]
+    assert moves == pytest.approx([0.1 * (0.2 + 0.8 * (1 + math.cos(math.pi * s / 10)) / 2) for s in range(10)], rel=1e-3)
+
+
+def test_the_objective_gets_the_recipes_weights_and_the_ramp():
+    recipe, calls = replace(TINY, steps=6, ramp=4, clamp=None, distance="l2", reconstruction=3.0), []
+
+    def record(f, x, z, **options):
+        calls.append(options | {"x": tuple(x.shape), "z": tuple(z.shape)})
+        return ign_core.objective(f, x, z, **options)
+
+    train(recipe, loss=record)
+    shares = [0.01, 0.2575, 0.505, 0.7525, 1.0, 1.0]
+    assert [c["idempotence"] for c in calls] == pytest.approx([20 * s for s in shares])
+    assert [c["tightness"] for c in calls] == pytest.approx([2.5 * s for s in shares])
+    assert all(c["reconstruction"] == 3 and c["clamp"] is None and c["distance"] == "l2" for c in calls)
+    assert all(c["x"] == c["z"] == (8, 1, 8, 8) for c in calls)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_fit_with_the_literal_objective(precision):
+    """The paper's own algorithm trains too, by the exercise's one changed argument, and to the same weights."""
+    recipe, f = replace(POINTS, precision=precision, steps=20), ign_core.build(POINTS)
+    literal = train(recipe, f, loss=ign_core.literal_objective)
+    assert all(isinstance(p, nn.Parameter) and p.requires_grad for p in f.parameters()) and not same(f, ign_core.build(POINTS))
+    for a, b in zip(literal.f.parameters(), train(recipe).f.parameters()):
+        assert torch.allclose(a, b, atol=1e-5 if precision == "32-true" else 5e-3)
+
+
+@pytest.mark.parametrize("recipe", [TINY, POINTS, replace(TINY, precision="bf16-mixed")], ids=["images", "points", "bf16"])
+def test_a_rerun_gives_the_same_numbers(recipe):
+    a, b, other = train(recipe, every=1), train(recipe, every=1), train(replace(recipe, seed=1), every=1)
+    assert same(a.f, b.f) and terms(a.card["history"]) == terms(b.card["history"])
+    assert not same(a.f, other.f)
+    torch.manual_seed(99)  # and torch's own state has no say in it
+    assert same(train(recipe, every=4).f, a.f)
+
+
+def test_training_learns():
+    """Not only the same numbers: reconstruction and drift of f(z) fall."""
+    recipe = replace(POINTS, width=32, steps=300, batch=64, lr=3e-3, tightness=10.0)
+    angle = torch.rand(2000, generator=torch.Generator().manual_seed(0)) * 2 * math.pi
+    ring = torch.stack([angle.cos(), angle.sin()], -1)
+    model = train(recipe, data=ring, every=50)
+    first, last = model.card["history"][0], model.card["history"][-1]
+    assert last["reconstruction"] < 0.3 * ign_core.drift(ign_core.build(recipe), ring).mean().item()
+    assert last["reconstruction"] < first["reconstruction"]
+    assert ign_core.drift(model.f, ring).mean() < 0.15
+
+
+def test_history_card_and_callback(tmp_path):
+    seen = []
+    f = ign_core.build(TINY)
+    model = train(TINY, f, every=2, callback=lambda step, average: seen.append((step, copy.deepcopy(average))))
+    history = model.card["history"]
+    assert [row["step"] for row in history] == [step for step, _ in seen] == [2, 4, 6]
+    assert all(list(row) == ["step", "reconstruction", "idempotence", "tightness", "seconds"] for row in history)
+    assert all(isinstance(v, (int, float)) and math.isfinite(v) for row in history for v in row.values())
+    assert sorted(row["seconds"] for row in history) == [row["seconds"] for row in history]
+    assert same(seen[-1][1], model.f) and not same(seen[0][1], model.f) and not seen[0][1].training
+    with open(tmp_path / "history.csv", "w", newline="") as file:  # as train.py writes it
+        rows = csv.DictWriter(file, history[0])
+        rows.writeheader()
+        rows.writerows(history)
+    card = json.loads(json.dumps(model.card))
+    assert ign_core.recipe_from(card["recipe"]) == TINY
+    assert card["format"] == ign_core.FORMAT and card["images"] == 48 and card["precision"] == "32-true"
+    assert card["data"] == {"n": 30} and {"seconds", "device", "versions"} <= set(card)
+    ign_core.save(model, tmp_path / "tiny")
+    assert same(ign_core.load(tmp_path / "tiny").f, model.f)
+
+
+@pytest.mark.parametrize("steps, every, rows", [(6, None, 6), (7, 3, 3), (400, None, 200), (5, 100, 1)])
+def test_rows_of_the_history(steps, every, rows):
+    history = train(replace(POINTS, steps=steps), every=every).card["history"]
+    assert len(history) == rows and history[-1]["step"] == steps
+
+
+def test_the_card_carries_the_datas():
+    class Named:
+        card = {"name": "named", "n": 30, "md5": "0"}
+
+        def __len__(self):
+            return 30
+
+        def __getitem__(self, index):
+            return data_of(TINY)[index]
+
+    model = train(TINY, data=Named())
+    assert model.card["data"] == Named.card and same(model.f, train(TINY).f)
+
+
+def test_out_holds_states_and_grids_and_none_writes_nothing(tmp_path, monkeypatch):
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    train(TINY)
+    assert not list(tmp_path.iterdir())
+    train(TINY, out=tmp_path / "a" / "b", every=2)
+    folder = tmp_path / "a" / "b"
+    assert sorted(p.name for p in folder.iterdir()) == ["tiny-samples", "tiny.train.safetensors"]
+    grids = sorted((folder / "tiny-samples").iterdir())
+    assert [p.name for p in grids] == ["0000002.png", "0000004.png", "0000006.png"]
+    for grid in grids:
+        with Image.open(grid) as image:
+            assert image.size == (8 * (8 + 2) + 2,) * 2  # 8 by 8 samples of 8 pixels, 2 pixels of frame
+            assert image.getextrema()[0][0] != image.getextrema()[0][1]
+    train(POINTS, out=tmp_path / "c")
+    assert [p.name for p in (tmp_path / "c").iterdir()] == ["points.train.safetensors"]
+
+
+def test_precision_auto_trains_and_says_what_it_took():
+    model = train(replace(TINY, precision="auto", steps=3))
+    assert model.card["precision"] in ("32-true", "bf16-mixed", "16-mixed") and finite(model.f)
+
+
+# ------------------------------------------------------------------------------------------------------- order of the data
+
+
+def first(order: Order, k: int) -> list[torch.Tensor]:
+    return [batch for batch, _ in zip(order, range(k))]
+
+
+@pytest.mark.parametrize("n, batch", [(30, 8), (32, 8), (8, 8), (9, 1)])
+def test_each_epoch_is_a_permutation(n, batch):
+    per_epoch = n // batch
+    batches = first(Order(n, batch, seed=0), 3 * per_epoch)
+    assert all(len(b) == batch for b in batches)
+    epochs = [torch.cat(batches[i * per_epoch : (i + 1) * per_epoch]) for i in range(3)]
+    for epoch in epochs:
+        assert len(epoch.unique()) == len(epoch) == per_epoch * batch
+        assert epoch.min() >= 0 and epoch.max() < n
+    if n > batch:
+        assert not torch.equal(epochs[0], epochs[1])
+        assert not torch.equal(epochs[0], torch.cat(first(Order(n, batch, seed=1), per_epoch)))
+
+
+@pytest.mark.parametrize("start", [0, 1, 2, 3, 4, 10])
+def test_the_order_is_a_function_of_the_step(start):
+    whole, rest = first(Order(30, 8, 5), start + 7), first(Order(30, 8, 5, start), 7)
+    assert all(torch.equal(a, b) for a, b in zip(whole[start:], rest, strict=True))
+    again = Order(30, 8, 5, start)
+    assert all(torch.equal(a, b) for a, b in zip(first(again, 5), first(again, 5)))  # reading it does not use it up
+
+
+@pytest.mark.parametrize("world", [2, 3, 4])
+def test_ranks_share_each_batch(world):
+    whole = first(Order(40, 8, 0), 10)
+    parts = [first(Order(40, 8, 0, rank=r, world=world), 10) for r in range(world)]
+    for batch, *pieces in zip(whole, *parts):
+        assert torch.equal(torch.cat(pieces).sort().values, batch.sort().values)
+        assert max(map(len, pieces)) - min(map(len, pieces)) <= 1
+
+
+# ------------------------------------------------------------------------------------------------------------------ NaN
+
+
+def poisoned(at: int, how: str):
+    """The objective, with NaN from call `at` on: in the loss, or at that call in the gradient alone."""
+    calls = [0]
+
+    def loss(f, x, z, **options):
+        calls[0] += 1
+        losses = ign_core.objective(f, x, z, **options)
+        if how == "loss" and calls[0] >= at:
+            return losses._replace(total=losses.total * math.nan)
+        if how == "gradient" and calls[0] == at:  # as the square root in a distance has at 0: a value, and no slope
+            zero = (next(f.parameters()).sum() * 0).sqrt()
+            return losses._replace(total=losses.total + zero)
+        return losses
+
+    return loss
+
+
+def test_nan_stops_and_the_last_good_weights_are_kept(tmp_path):
+    f = ign_core.build(TINY)
+    with pytest.raises(FloatingPointError, match="NaN by step 6") as caught:
+        train(TINY, f, out=tmp_path, every=2, loss=poisoned(5, "loss"))
+    one_sentence(caught)
+    assert "tiny.train.safetensors" in str(caught.value)
+    good = ign_core.build(TINY)
+    train(replace(TINY, steps=4), good, every=2)
+    assert finite(f) and same(f, good)
+    tensors, state = state_of(tmp_path)
+    assert state["step"] == 4 and all(torch.isfinite(t).all() for t in tensors.values())
+    model = train(TINY, out=tmp_path, every=2, resume=True)  # and the run can go on from there
+    assert same(model.f, train(TINY).f)
+
+
+def test_nan_without_out_keeps_the_weights_in_f():
+    f = ign_core.build(TINY)
+    with pytest.raises(FloatingPointError, match="f has the last good weights"):
+        train(TINY, f, every=2, loss=poisoned(3, "loss"))
+    good = ign_core.build(TINY)
+    train(replace(TINY, steps=2), good, every=2)
+    assert same(f, good)
+
+
+def test_nan_before_the_first_state_keeps_the_start_and_names_no_missing_file(tmp_path):
+    f = ign_core.build(TINY)
+    with pytest.raises(FloatingPointError, match="NaN by step 2") as caught:
+        train(TINY, f, out=tmp_path, every=2, loss=poisoned(1, "loss"))
+    assert same(f, ign_core.build(TINY))
+    if "tiny.train.safetensors" in str(caught.value):
+        assert (tmp_path / "tiny.train.safetensors").exists()
+        assert all(torch.isfinite(t).all() for t in state_of(tmp_path)[0].values())
+
+
+@pytest.mark.parametrize("at", [3, 4, 6])
+def test_a_nan_gradient_under_a_finite_loss_is_not_taken_for_good(at, tmp_path):
+    """The loss is that of the weights before the step: the step itself may have ruined them."""
+    f = ign_core.build(TINY)
+    with pytest.raises(FloatingPointError):
+        train(TINY, f, out=tmp_path, every=2, loss=poisoned(at, "gradient"))
+    assert finite(f)
+    assert all(torch.isfinite(t).all() for t in state_of(tmp_path)[0].values())
+
+
+# ------------------------------------------------------------------------------------------------------------- bad data
+
+IMAGES = data_of(TINY)
+WITH_NAN = IMAGES.clone()
+WITH_NAN[5, 0, 3, 3] = math.nan
+
+
+@pytest.mark.parametrize(
+    "data, words",
+    [
+        (data_of(replace(TINY, size=16)), r"shape \(1, 16, 16\) and recipe 'tiny' wants \(1, 8, 8\)"),
+        (IMAGES.expand(-1, 3, -1, -1), r"shape \(3, 8, 8\)"),
+        (IMAGES[:, 0], r"shape \(8, 8\)"),
+        (IMAGES * 127.5 + 127.5, r"scale images to \[-1, 1\]"),
+        ((IMAGES * 127.5 + 127.5).to(torch.uint8), r"scale images to \[-1, 1\]"),
+        (IMAGES / 2 + 0.5, r"scale them from \[0, 1\]"),
+        (WITH_NAN, "isn't finite"),
+        (IMAGES / 0, "isn't finite"),
+        (IMAGES[:7], "batch of 8 is more than the 7 samples"),
+        (IMAGES[:0], "more than the 0 samples|at least|empty|no samples"),
+    ],
+    ids=["size", "channels", "ndim", "[0, 255]", "uint8", "[0, 1]", "NaN", "inf", "few", "none"],
+)
+def test_bad_data_gets_one_sentence_before_training(data, words, tmp_path):
+    with pytest.raises(ValueError, match=words) as caught:
+        fit(ign_core.build(TINY), GaussianSource(TINY.shape), data, TINY, out=tmp_path / "out", progress=False)
+    one_sentence(caught)
+    assert not (tmp_path / "out").exists()
+
+
+def test_points_of_the_wrong_dimension():
+    with pytest.raises(ValueError, match=r"shape \(3,\) and recipe 'points' wants \(2,\)"):
+        fit(ign_core.build(POINTS), GaussianSource((2,)), torch.randn(30, 3), POINTS, progress=False)
+    train(POINTS, data=3 * torch.randn(30, 2))  # points may lie anywhere
+
+
+# --------------------------------------------------------------------------------------------------------------- resume
+
+
+class Stop(Exception):
+    pass
+
+
+def stop_at(step: int):
+    def callback(now: int, _):
+        if now == step:
+            raise Stop
+
+    return callback
+
+
+FULL = replace(TINY, steps=12, ramp=9, lr_end=0.1, clip=0.5, source="fourier")
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        FULL,
+        replace(FULL, norm="batch"),
+        replace(FULL, precision="bf16-mixed"),
+        replace(POINTS, steps=12),
+    ],
+    ids=["images", "batchnorm", "bf16", "points"],
+)
+def test_a_resumed_run_is_the_unbroken_one(recipe, tmp_path, monkeypatch):
+    whole = train(recipe, out=tmp_path / "whole", every=2)
+    for stop in (2, 8):  # in the first epoch, and in the third
+        with pytest.raises(Stop):
+            train(recipe, out=tmp_path / "parts", every=2, resume=stop > 2, callback=stop_at(stop))
+
+    def refuse(*_, **__):
+        raise AssertionError("something was unpickled")
+
+    monkeypatch.setattr(pickle, "loads", refuse)
+    monkeypatch.setattr(pickle, "Unpickler", refuse)
+    monkeypatch.setattr(torch, "load", refuse)
+    other_start = ign_core.build(replace(recipe, seed=8))  # what f was does not matter
+    model = train(recipe, other_start, out=tmp_path / "parts", every=2, resume=True)
+    assert same(model.f, whole.f) and same(model.source, whole.source)
+    assert terms(model.card["history"]) == terms(whole.card["history"])
+    seconds = [row["seconds"] for row in model.card["history"]]
+    assert seconds == sorted(seconds)
+    (a, _), (b, _) = (state_of(tmp_path / name, recipe) for name in ("whole", "parts"))
+    assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+    assert any(k.startswith("adam.") for k in a) and "generator" in a
+
+
+def test_a_finished_run_resumes_to_itself_and_can_be_prolonged(tmp_path):
+    whole = train(TINY, out=tmp_path, every=3)
+    again = train(TINY, out=tmp_path, every=3, resume=True)
+    assert same(again.f, whole.f) and again.card["history"] == whole.card["history"]
+    longer = train(replace(TINY, steps=9), out=tmp_path, every=3, resume=True)
+    assert same(longer.f, train(replace(TINY, steps=9)).f)
+
+
+def test_without_resume_a_run_starts_afresh(tmp_path):
+    train(TINY, out=tmp_path, every=3)
+    assert same(train(replace(TINY, lr=1e-2), out=tmp_path).f, train(replace(TINY, lr=1e-2)).f)
+
+
+def test_resuming_with_another_recipe(tmp_path):
+    train(TINY, out=tmp_path)
+    path = tmp_path / "tiny.train.safetensors"
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="trained with another tightness, lr; resume with the same recipe") as caught:
+        train(replace(TINY, lr=1.0, tightness=1.0, steps=50), out=tmp_path, resume=True)
+    one_sentence(caught)
+    assert path.read_bytes() == before
+
+
+def test_nothing_to_resume(tmp_path):
+    for out in (tmp_path, tmp_path / "none", None):
+        with pytest.raises(ValueError, match="nothing to resume") as caught:
+            train(TINY, out=out, resume=True)
+        one_sentence(caught)
+
+
+def wrong_state(path: Path, **changes) -> None:
+    """The state with changed metadata."""
+    tensors, state = state_of(path.parent)
+    state = {k: v for k, v in (state | changes).items() if v is not None}
+    safetensors.torch.save_file(tensors, path, {"ign": json.dumps(state)})
+
+
+STATES = {
+    "truncated": lambda p: p.write_bytes(p.read_bytes()[:-50]),
+    "cut in the header": lambda p: p.write_bytes(p.read_bytes()[:100]),
+    "empty": lambda p: p.write_bytes(b""),
+    "pickle": lambda p: p.write_bytes(pickle.dumps({"step": 3})),
+    "torch.save": lambda p: torch.save({"step": torch.tensor(3)}, p),
+    "foreign": lambda p: p.write_bytes(safetensors.torch.save({"weight": torch.zeros(3)})),
+    "foreign, with metadata": lambda p: p.write_bytes(safetensors.torch.save({"weight": torch.zeros(3)}, {"format": "pt"})),
+    "metadata not JSON": lambda p: p.write_bytes(safetensors.torch.save({"weight": torch.zeros(3)}, {"ign": "{"})),
+    "no recipe": lambda p: wrong_state(p, recipe=None),
+    "recipe of another version": lambda p: wrong_state(p, recipe={"name": "tiny", "data": "none", "novelty": 1}),
+    "no tensors": lambda p: p.write_bytes(safetensors.torch.save({}, {"ign": json.dumps(state_of(p.parent)[1])})),
+}
+
+
+@pytest.mark.parametrize("damage", STATES)
+def test_damaged_and_foreign_states_get_one_sentence(damage, tmp_path):
+    train(TINY, out=tmp_path)
+    STATES[damage](tmp_path / "tiny.train.safetensors")
+    with pytest.raises(ValueError) as caught:
+        train(TINY, out=tmp_path, resume=True)
+    one_sentence(caught)
+    assert "tiny.train.safetensors" in str(caught.value)
+
+
+# -------------------------------------------------------------------------------------------------------------- kill -9
+
+LONG = replace(TINY, name="long", steps=1_000_000, ramp=50, source="fourier")  # killed long before its end
+EVERY = 3
+
+
+def _endless(folder: str, resume: bool) -> None:
+    torch.set_num_threads(1)
+    train(LONG, out=folder, every=EVERY, resume=resume)
+
+
+def step_of(path: Path) -> int:
+    """The step of the state on disk, 0 without one.  It is read while the run writes: at every moment it must be whole."""
+    return state_of(path.parent, LONG)[1]["step"] if path.exists() else 0
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are forked from one that has torch: Linux only")
+def test_killed_at_random_moments_and_resumed_is_the_unbroken_run(tmp_path):
+    """kill -9 five times, in and between the writes of states; the end is bit for bit that of a run left alone."""
+    context = multiprocessing.get_context("forkserver")  # imports once, then a child costs a moment
+    context.set_forkserver_preload(["torch", "lightning_fabric", "ign_core", "torchvision.utils"])
+    path, chance, stops = tmp_path / "killed" / "long.train.safetensors", random.Random(0), []
+    for attempt in range(5):
+        old = step_of(path)
+        child = context.Process(target=_endless, args=(str(path.parent), attempt > 0))
+        child.start()
+        patience = time.monotonic() + 300
+        while step_of(path) == old:  # until the first new state of this run
+            assert child.is_alive() and time.monotonic() < patience, "the run wrote no state"
+            time.sleep(0.002)
+        time.sleep(chance.uniform(0, 0.3))
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        assert child.exitcode == -signal.SIGKILL
+        child.close()
+        stops.append(step_of(path))
+    assert stops == sorted(set(stops)) and stops[0] >= EVERY, f"every run got further: {stops}"
+
+    end = replace(LONG, steps=stops[-1] + 2 * EVERY + 1)
+    resumed, whole = ign_core.build(end), ign_core.build(end)
+    a = train(end, resumed, out=path.parent, every=EVERY, resume=True)
+    b = train(end, whole, out=tmp_path / "whole", every=EVERY)
+    assert same(resumed, whole) and same(a.f, b.f) and isinstance(a.source, FourierSource) and same(a.source, b.source)
+    (killed, _), (unbroken, _) = (state_of(tmp_path / name, end) for name in ("killed", "whole"))
+    assert killed.keys() == unbroken.keys() and len([k for k in killed if k.endswith(".exp_avg_sq")]) > 0
+    assert all(torch.equal(killed[k], unbroken[k]) for k in killed)  # weights, average, moments, generator
+    assert terms(a.card["history"]) == terms(b.card["history"])

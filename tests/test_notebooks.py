@@ -1,0 +1,202 @@
+"""The form of the chapters.  That their outputs are those of a new run is nbval's part, in `make test`."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+IGNORED_AT_MOST = 1  # cells of a chapter whose outputs nbval does not compare: the one to drag
+
+HEADINGS = [r"## .*\bpicture\b", r"## Common mistakes", r"## Exercises", r"## Recap"]
+INSTALL = """import importlib.util
+import subprocess
+import sys
+
+REPOSITORY = "{address}"
+if importlib.util.find_spec("ign_core") is None:  # in Colab nothing is installed yet
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"ign-book @ git+{{REPOSITORY}}"], check=True)"""
+ELSEWHERE = r"(?<![\w.:/])/(?:home|root|tmp|work|Users|content|mnt|opt|usr|var)/\w|\b[A-Z]:\\\\?[A-Za-z]"  # absolute paths
+HOSTS = r"(?i)\b(?:pypi\.org|files\.pythonhosted|localhost:\d|127\.0\.0\.1)"  # that a reader has no use for
+
+
+def source(cell: dict) -> str:
+    return "".join(cell["source"])
+
+
+def texts(cell: dict):
+    """All text that a cell's outputs show."""
+    for output in cell.get("outputs", []):
+        yield "".join(output.get("text", ""))
+        for kind, value in output.get("data", {}).items():
+            if kind.startswith("text/"):
+                yield "".join(value)
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def chapter(request) -> dict:
+    notebook = json.loads(request.param.read_text(encoding="utf-8"))
+    notebook["path"] = request.param
+    notebook["code"] = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    notebook["prose"] = "\n\n".join(source(cell) for cell in notebook["cells"] if cell["cell_type"] == "markdown")
+    return notebook
+
+
+def contents() -> list[str]:
+    """The files of the table of contents, in order, without their endings."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    return [toc["root"], *(entry["file"] for part in toc["parts"] for entry in part["chapters"])]
+
+
+def test_there_are_chapters():
+    assert NOTEBOOKS
+
+
+def test_every_chapter_is_in_the_table_of_contents_and_the_reverse():
+    files = contents()
+    assert [f for f in files if f.startswith("notebooks/")] == [f"notebooks/{path.stem}" for path in NOTEBOOKS]
+    for name in files:
+        assert any((ROOT / f"{name}{ending}").exists() for ending in (".md", ".ipynb")), name
+    assert len(files) == len(set(files))
+
+
+def test_kernel(chapter):
+    assert chapter["metadata"]["kernelspec"]["name"] == "python3"
+    assert chapter["nbformat"] == 4
+
+
+def test_run_from_top_to_bottom_once(chapter):
+    written = [cell for cell in chapter["code"] if source(cell).strip()]
+    assert [cell["execution_count"] for cell in written] == list(range(1, len(written) + 1))
+
+
+def test_outputs_are_stored(chapter):
+    """A cell that prints, or that ends in something shown, has it stored: else nbval would have nothing to compare."""
+    for cell in chapter["code"]:
+        body = ast.parse(re.sub(r"(?m)^\s*[%!].*$", "", source(cell))).body
+        calls = [s.value.func for s in body if isinstance(s, ast.Expr) and isinstance(s.value, ast.Call)]
+        prints = any(isinstance(f, ast.Name) and f.id in ("print", "display") for f in calls)
+        shows = bool(calls) and body[-1:] and isinstance(calls[-1], ast.Name) and calls[-1].id in ("Markdown", "HTML")
+        assert cell["outputs"] or not (prints or shows), source(cell)[:200]
+    assert any("image/png" in output.get("data", {}) for cell in chapter["code"] for output in cell["outputs"])
+
+
+def test_no_errors_no_warnings_no_progress_bars(chapter):
+    for cell in chapter["code"]:
+        for output in cell["outputs"]:
+            assert output["output_type"] != "error", source(cell)[:200]
+            assert output.get("name") != "stderr", f"{source(cell)[:200]}\nwrote to stderr: {output['text']}"
+        assert not re.search(r"Warning:|it/s\]", "\n".join(texts(cell))), source(cell)[:200]
+
+
+def test_ignored_cells_are_few(chapter):
+    ignored = [cell for cell in chapter["code"] if {"nbval-ignore-output", "nbval-skip"} & set(cell["metadata"].get("tags", []))]
+    ignored += [cell for cell in chapter["code"] if re.search(r"#\s*NBVAL_", source(cell)) and cell not in ignored]
+    assert len(ignored) <= IGNORED_AT_MOST, [source(cell)[:60] for cell in ignored]
+    assert not any("nbval-skip" in cell["metadata"].get("tags", []) for cell in ignored)
+
+
+def test_no_paths_or_hosts_of_the_machine_that_ran_it(chapter):
+    for cell in chapter["cells"]:
+        for text in (source(cell), *texts(cell)):
+            found = re.search(ELSEWHERE, text) or re.search(HOSTS, text)
+            assert not found, text[max(0, found.start() - 60) : found.end() + 60]
+
+
+def test_first_cells(chapter):
+    first, second = chapter["cells"][:2]
+    address = re.search(r'(?m)^Repository = "([^"]+)"', (ROOT / "pyproject.toml").read_text())[1]
+    slug = address.removeprefix("https://github.com/")
+    title, badge, promise = source(first).split("\n\n", 2)
+    assert re.fullmatch(r"# \S.*", title)
+    colab = f"https://colab.research.google.com/github/{slug}/blob/main/notebooks/{chapter['path'].name}"
+    assert badge == f"[![Open in Colab](../book/static/colab.svg)]({colab})"
+    assert "What you will be able to do" in promise and len(re.findall(r"(?m)^[-*] ", promise)) in (3, 4)
+    assert second["cell_type"] == "code" and "hide-cell" in second["metadata"].get("tags", [])
+    assert source(second).strip() == INSTALL.format(address=address)
+
+
+def test_skeleton(chapter):
+    at = [re.search(rf"(?m)^{heading}", chapter["prose"]) for heading in HEADINGS]
+    assert all(at), [heading for heading, found in zip(HEADINGS, at) if not found]
+    assert [found.start() for found in at] == sorted(found.start() for found in at)
+
+
+def test_every_picture_has_alt_text(chapter):
+    for cell in chapter["code"]:
+        if any("image/png" in output.get("data", {}) for output in cell["outputs"]):
+            alt = cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "")
+            assert len(alt.strip()) >= 20, f"no alt text: {source(cell)[:200]}"
+        for tag in re.findall(r"<img\b[^>]*>", "\n".join(texts(cell))):
+            assert re.search(r'\balt="[^"]+"', tag), tag[:200]
+    for alt in re.findall(r"!\[([^\]]*)\]\(", chapter["prose"]):
+        assert alt.strip()
+
+
+def test_three_exercises_with_executed_solutions(chapter):
+    number = chapter["path"].stem[:2]
+    labels = re.findall(r"`{3,}\{exercise\}[^\n]*\n(?::[^\n]*\n)*?:label: (\S+)", chapter["prose"])
+    assert labels == [f"ex{number}-{i}" for i in (1, 2, 3)]
+    solutions, inside = {}, None
+    for cell in chapter["cells"]:
+        if cell["cell_type"] == "code":
+            if inside:
+                solutions[inside].append(cell)
+            continue
+        for mark, label in re.findall(r"`{3,}\{solution-(start|end)\}[ \t]*(\S*)", source(cell)):
+            assert (mark == "start") == (inside is None), f"solutions are not in pairs near {label or inside}"
+            inside = label if mark == "start" else None
+            if inside:
+                solutions[inside] = []
+    assert inside is None and list(solutions) == labels
+    for label, cells in solutions.items():
+        assert any(
+            isinstance(node, ast.Assert) for cell in cells for node in ast.walk(ast.parse(source(cell)))
+        ), f"the solution of {label} checks nothing"  # fmt: skip
+        assert all(cell["execution_count"] for cell in cells)
+
+
+def test_links_lead_somewhere(chapter):
+    """Files exist, and each chapter links to the one that follows it (the last to the landing page)."""
+    links = re.findall(r"(?<!\!)\]\(([^)\s]+)\)", chapter["prose"])
+    for link in links:
+        if not re.match(r"https?:|#", link):
+            assert (chapter["path"].parent / link.split("#")[0]).exists(), link
+    later = [path.name for path in NOTEBOOKS if path.name > chapter["path"].name]
+    assert (later[0] if later else "../book/index.md") in links
+
+
+def test_figures_are_sized_for_a_page(chapter):
+    assert chapter["path"].stat().st_size < 8e6
+
+
+def test_the_repository_address_is_the_same_everywhere():
+    done = subprocess.run([sys.executable, "book/address.py", "--check"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_new_address_changes_nothing_but_the_address(tmp_path):
+    sys.path.insert(0, str(ROOT / "book"))
+    import address
+
+    old, new = address.address(ROOT), "https://github.com/someone-else/a.fork_1"
+    files = [path for pattern in address.PLACES for path in ROOT.glob(pattern)] + [ROOT / "pyproject.toml"]
+    for path in files:
+        copy = tmp_path / path.relative_to(ROOT)
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    project = tmp_path / "pyproject.toml"
+    project.write_text(project.read_text().replace(old, new))
+    assert len(address.main(tmp_path, check=True)) == len(files) - 1  # every file disagrees
+    assert address.main(tmp_path) == [] == address.main(tmp_path, check=True)
+    slugs = [url.removeprefix("https://github.com/") for url in (new, old)]
+    for path in files:
+        assert (tmp_path / path.relative_to(ROOT)).read_text().replace(*slugs) == path.read_text(), path
+    (tmp_path / "_config.yml").write_text("title: no address\n")
+    assert address.main(tmp_path, check=True) == ["_config.yml: the address is missing"]
