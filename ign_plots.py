@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import ign_core
+
 DATA, SOURCE, GENERATED, REFINED = "#2f6db3", "#9aa0a6", "#e07b39", "#3a9a5f"
 COLOURS = {"x": DATA, "z": SOURCE, "fz": GENERATED, "ffz": REFINED}
 
@@ -197,6 +199,26 @@ def picture_manifold():
     return figure
 
 
+def supports(shapes: dict[str, tuple], side: float = 1.9, n: int = 161):
+    """What is known exactly, {name: (`Manifold`, data x (m, 2))}: distance to the support in grey, else density in blue."""
+    figure, axes = plt.subplots(2, -(-len(shapes) // 2), figsize=(2.4 * -(-len(shapes) // 2) + 0.9, 4.8), sharex=True, sharey=True)
+    t = torch.linspace(-side, side, n)
+    y = torch.stack(torch.meshgrid(t, t, indexing="xy"), -1).reshape(-1, 2)
+    known = {"distance": ("Greys", 1.2, "distance to the data"), "density": ("Blues", 1.5, "density")}
+    shown = {}
+    for ax, (name, (shape, x)) in zip(axes.flat, shapes.items()):
+        kind = "density" if shape.distance is None else "distance"
+        value = shape.log_density(y).exp() if shape.distance is None else shape.distance(y)
+        cmap, top, _ = known[kind]
+        shown[kind] = ax.pcolormesh(t, t, value.reshape(n, n), cmap=cmap, vmin=0, vmax=top, shading="nearest", rasterized=True)
+        points(x, "x", ax, 1.5, limit=side)
+        ax.set_title(name)
+        ax.label_outer()
+    for kind, mappable in shown.items():
+        figure.colorbar(mappable, ax=axes, label=known[kind][2], extend="max", shrink=0.8)
+    return figure
+
+
 def panels(rows: dict[str, dict[str, list]], size: float = 1.75, limit: float = 1.9, dots: float = 2.5):
     """A grid of scatter plots, {row: {column: [(points (n, 2), role), ...]}}; later entries are drawn on top."""
     columns = list(next(iter(rows.values())))
@@ -241,19 +263,19 @@ def drift_grid(f, side: float = 1.9, n: int = 121) -> tuple[np.ndarray, np.ndarr
     return t.numpy(), (f(y) - y).norm(dim=-1).reshape(n, n).numpy()
 
 
-def film(snapshots: dict[int, object], x: Tensor, z: Tensor, top: float = 1.5):
-    """Columns are steps of training, {step: f}: above f(z) over the data x, below the drift map.  x, z: (n, 2)."""
-    figure, axes = plt.subplots(2, len(snapshots), figsize=(1.75 * len(snapshots) + 0.9, 3.75), sharex=True, sharey=True)
-    for (above, below), (step, f) in zip(axes.T, snapshots.items()):
+def film(networks: dict, x: Tensor, z: Tensor, top: float = 1.5):
+    """Columns are networks, {title, or step of training: f}: above f(z) over the data x, below the drift map.  x, z: (n, 2)."""
+    figure, axes = plt.subplots(2, len(networks), figsize=(1.75 * len(networks) + 0.9, 3.75), sharex=True, sharey=True)
+    for (above, below), (title, f) in zip(axes.T, networks.items()):
         with torch.no_grad():
             points(x, "x", above, 1.5)
             points(f(z), "fz", above, 2.5)
         t, drift = drift_grid(f, n=81)
         shown = below.pcolormesh(t, t, drift, cmap="magma", vmin=0, vmax=top, shading="nearest", rasterized=True)
         below.set(aspect="equal", xlabel="$y_1$", ylabel="$y_2$")
-        above.set_title(f"step {step:,}")
+        above.set_title(title if isinstance(title, str) else f"step {title:,}")
         above.label_outer(), below.label_outer()
-    figure.colorbar(shown, ax=axes[1], label="$|f(y) - y|$", extend="max")
+    figure.colorbar(shown, ax=axes, shrink=0.6, label="$|f(y) - y|$", extend="max")
     return figure
 
 
@@ -285,24 +307,28 @@ def against_ratio(rows: list[dict], measures: dict[str, str], manifolds: tuple[s
     {key: function of lambda}, where there is one; it is drawn dashed.
     """
     figure, axes = plt.subplots(len(measures), len(manifolds), sharex=True, sharey="row", squeeze=False,
-                                figsize=(3.9 * len(manifolds), 1.9 * len(measures) + 0.4))  # fmt: skip
+                                figsize=(3.9 * len(manifolds), 1.7 * len(measures) + 0.5))  # fmt: skip
+    band = dict(color="0.85", linewidth=6, zorder=0)
+    dots = dict(color=GENERATED, markersize=4, alpha=0.6, linewidth=0, label="$f(z)$, one seed")
     for j, name in enumerate(manifolds):
         for i, (key, label) in enumerate(measures.items()):
             ax, mine = axes[i, j], [r for r in rows if r["manifold"] == name]
             ratios = sorted({r["ratio"] for r in mine})
-            ax.axvline(1, color="0.85", linewidth=6, zorder=0)
+            ax.axvline(1, **band)
             for kind, colour in (("real", DATA), ("source", SOURCE)):
                 if key in baselines[name][kind]:
-                    ax.axhline(baselines[name][kind][key], color=colour, linewidth=1, label=f"{kind} against real" if kind == "source" else "real against real")
+                    ax.axhline(baselines[name][kind][key], color=colour, linewidth=1, label=f"{kind} against real")
             if theory and key in theory:
-                t = np.linspace(min(ratios), max(ratios), 200)
-                ax.plot(t, [theory[key](v) for v in t], color="black", linestyle="--", linewidth=1, label="theory: the bound")
-            ax.plot([r["ratio"] for r in mine], [r[key] for r in mine], "o", color=GENERATED, markersize=4, alpha=0.6, linewidth=0, label="$f(z)$, one seed")
+                t = np.linspace(min(ratios), 1, 200)  # where there is a bound: up to lambda = 1
+                ax.plot(t, [theory[key](v) for v in t], color="black", linestyle="--", linewidth=1, label="bound, chapter 3")
+            ax.plot([r["ratio"] for r in mine], [r[key] for r in mine], "o", **dots)
             mean = [np.mean([r[key] for r in mine if r["ratio"] == v]) for v in ratios]
             ax.plot(ratios, mean, color=GENERATED, linewidth=1.4, label="mean of the seeds")
-            ax.set(title=name if i == 0 else "", ylabel=label if j == 0 else "", xlabel="$\\lambda$" if i + 1 == len(measures) else "")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, columnspacing=1.2, handletextpad=0.5)
+            ax.set(title=name if i == 0 else "", ylabel=label if j == 0 else "",
+                   xlabel="$\\lambda$" if i + 1 == len(measures) else "")  # fmt: skip
+            ax.set_ylim(0, 1.15 * max([r[key] for r in rows] + [b["real"].get(key, 0) for b in baselines.values()]))
+    labels = {label: handle for ax in axes.flat for handle, label in zip(*ax.get_legend_handles_labels())}
+    figure.legend(labels.values(), labels, loc="outside lower center", ncols=5, columnspacing=1.2, handletextpad=0.5)
     return figure
 
 
@@ -378,7 +404,7 @@ def generator_losses(q, curves: dict[str, list], p_x: float, ceilings: list[str]
             ax.plot(q, values[i], color=shade, label=label)
         ax.axvline(p_x, color=DATA, linestyle=":", linewidth=1)
         ax.text(p_x, 1.0, " $P_x$", color=DATA, transform=ax.get_xaxis_transform(), va="top")
-        ax.set(xlabel="mass $q$ that the generator puts on $y_1$", title=title)
+        ax.set(xlabel="generated mass $q$ on the first point", title=title)
     axes[0].set_ylabel("generator's loss $F_\\lambda$")
     axes[0].legend()
     return figure
@@ -406,7 +432,7 @@ def permitted_laws(ax, p_x, ratio: float, enumerated, everything, equal: bool = 
     if len(enumerated):
         ax.scatter(*(np.array(enumerated, float) @ corners).T, s=9, color=GENERATED, zorder=3)
     ax.scatter(*(np.array(p_x, float) @ corners), marker="*", s=90, color=DATA, zorder=4, edgecolor="white", linewidth=0.6)
-    for (u, v), name, place in zip(corners, ("$y_1$", "$y_2$", "$y_3$"), ((-9, -9), (9, -9), (0, 9))):
+    for (u, v), name, place in zip(corners, ("1", "2", "3"), ((-9, -9), (9, -9), (0, 9))):
         ax.annotate(name, (u, v), place, textcoords="offset points", ha="center", va="center")
     ax.set(aspect="equal", xlim=(-0.12, 1.12), ylim=(-0.14, 1.0), title=f"$\\lambda$ = {ratio:g}")
     ax.set_axis_off()
@@ -422,7 +448,7 @@ def plays(y, p_x, laws: dict[str, np.ndarray], start):
         ax.bar(y, p, step * 0.45, color=GENERATED, label="generated $P_\\theta$")
         ax.set(title=title, xlabel="$y$", ylim=(0, 0.62))
     axes[0].set_ylabel("mass")
-    axes[0].legend(fontsize=8, loc="upper left")
+    axes[0].legend(fontsize=8, loc="upper right")
     return figure
 
 
@@ -466,6 +492,136 @@ def clamped_responses(excess, curves: dict[str, np.ndarray]):
     figure, ax = plt.subplots(figsize=(5.2, 2.8))
     for (label, values), shade in zip(curves.items(), plt.get_cmap("magma")(np.linspace(0.1, 0.8, len(curves)))):
         ax.plot(excess, values, color=shade, label=label)
-    ax.set(xlabel="$\\lambda P_\\theta(y) / P_x(y)$", ylabel="best drift $\\delta(y)$", ylim=(-0.04, 1.2))
-    ax.legend(fontsize=8, loc="lower right")
+    ax.set(xlabel="$\\lambda P_\\theta(y) / P_x(y)$", ylabel="best drift $\\delta(y)$", ylim=(-0.04, 1.3))
+    ax.legend(fontsize=8, loc="upper center", ncols=len(curves))
+    return figure
+
+
+# chapter 1
+
+
+def drift_maps(maps: dict[str, object], x: Tensor, columns: int = 3, top: float = 1.5):
+    """One drift map for each {title: f}, with the data x (n, 2) drawn on it; one scale of colours for all."""
+    lines = -(-len(maps) // columns)
+    figure, axes = plt.subplots(lines, columns, figsize=(2.5 * columns + 0.9, 2.5 * lines), sharex=True, sharey=True, squeeze=False)
+    for ax, (name, f) in zip(axes.flat, maps.items()):
+        t, drift = drift_grid(f)
+        shown = ax.pcolormesh(t, t, drift, cmap="magma", vmin=0, vmax=top, shading="nearest", rasterized=True)
+        ax.scatter(*x.T, s=1.5, color=DATA, linewidths=0)
+        ax.set(aspect="equal", xlabel="$y_1$", ylabel="$y_2$", title=name)
+        ax.label_outer()
+    figure.colorbar(shown, ax=axes, label="$|f(y) - y|$", extend="max")
+    return figure
+
+
+# chapter 2
+
+
+def forces(f, x: Tensor, z: Tensor, lengths: float = 0.35):
+    """What each term of the objective does to the graph of an f on the line.  x, z: (n, 1); f: (n, 1) -> (n, 1).
+
+    Arrows point down the gradient of the term with respect to the values of f that it may change.
+    """
+    fz = f(z)
+    u = fz.detach().requires_grad_()
+    (slope,) = torch.autograd.grad((u - f(u)).abs().sum(), u)  # of |u - f(u)|, with f frozen
+    with torch.no_grad():
+        fx, ffz = f(x), f(fz)
+        panels_ = {
+            "reconstruction: pulls the graph\nto the diagonal at $x$": (x, fx, (x - fx).sign(), DATA),
+            "idempotence: moves $f(z)$ to\nwhere the graph meets the diagonal": (z, fz, -slope.sign(), REFINED),
+            "tightness: pushes the graph\noff the diagonal at $f(z)$": (fz, ffz, (ffz - fz).sign(), GENERATED),
+        }
+        t = torch.linspace(-2, 2, 401)[:, None]
+        curve = f(t)
+    figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.5), sharey=True)
+    for ax, (title, (a, b, way, colour)) in zip(axes, panels_.items()):
+        ax.plot(t, t, color="0.6", linewidth=0.8, linestyle="--", label="diagonal, $f(y) = y$")
+        ax.plot(t, curve, color="black", linewidth=1.4, label="graph of $f$")
+        ax.plot(x, torch.full_like(x, -1.95), "|", color=DATA, markersize=7, label="data $x$")
+        a, b, way = (v.detach().flatten().numpy() for v in (a, b, way))
+        ax.quiver(a, b, 0 * a, lengths * way, angles="xy", scale_units="xy", scale=1, color=colour, width=0.008, zorder=3)
+        ax.plot(a, b, "o", color=colour, markersize=3.5)
+        ax.set(xlim=(-2, 2), ylim=(-2, 2), xlabel="$y$", aspect="equal")
+        ax.set_title(title, fontsize=9)
+    axes[0].set_ylabel("$f(y)$")
+    axes[0].legend(fontsize=7, loc="upper left")
+    return figure
+
+
+def routing():
+    """The paths of the three terms through copies of f: who is trained (filled) and who only passes the gradient on."""
+    figure, ax = plt.subplots(figsize=(8.4, 3.5))
+    rows = {
+        "reconstruction": (["$x$", ("f", DATA), "$f(x)$"], "$D(x,\\ f(x))$", DATA, "small"),
+        "idempotence": (["$z$", ("f", REFINED), "$f(z)$", ("f", None), "$f(f(z))$"], "$D(f(z),\\ f(f(z)))$", REFINED, "small"),
+        "tightness": (["$z$", ("f", "none"), "$\\mathrm{sg}\\,f(z)$", ("f", GENERATED), "$f(f(z))$"], "$D(f(z),\\ f(f(z)))$", GENERATED, "large"),
+    }
+    arrow = {"arrowstyle": "-|>", "linewidth": 1.1, "shrinkA": 0, "shrinkB": 0}
+    for i, (name, (path, loss, colour, way)) in enumerate(rows.items()):
+        y = 2 - i
+        ax.text(-0.5, y, name, color=colour, ha="right", va="center", fontsize=10)
+        ends = [0.0]
+        for j, node in enumerate(path):
+            at = 1.1 * j
+            if isinstance(node, tuple):
+                trained = node[1] not in (None, "none")
+                box = {"boxstyle": "round,pad=0.42", "facecolor": node[1] if trained else "white", "edgecolor": colour,
+                       "linestyle": "-" if trained or node[1] is None else ":"}  # fmt: skip
+                ax.text(at, y, "$f$", ha="center", va="center", color="white" if trained else "black", bbox=box, fontsize=11)
+            else:
+                ax.text(at, y, node, ha="center", va="center", fontsize=10)
+            if j:
+                ax.annotate("", (at - 0.42, y), (ends[-1] + 0.36, y), arrowprops=arrow | {"color": "0.45"})
+            ends.append(at)
+        ax.text(5.15, y, f"make {loss} {way}", va="center", fontsize=10)
+        trained_at = max(1.1 * j for j, node in enumerate(path) if isinstance(node, tuple) and node[1] not in (None, "none"))
+        back = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.6, "connectionstyle": "arc3,rad=0.25"}
+        ax.annotate("", (trained_at, y + 0.24), (ends[-1], y + 0.2), arrowprops=back)
+    ax.set(xlim=(-1.7, 7.9), ylim=(-0.5, 2.75))
+    ax.set_axis_off()
+    return figure
+
+
+def graphs(snapshots: dict[int, object], x: Tensor, z: Tensor):
+    """The graph of an f on the line at steps of training, {step: f}; data x and f(z) as marks.  x, z: (n, 1)."""
+    figure, axes = plt.subplots(1, len(snapshots), figsize=(2.35 * len(snapshots), 2.7), sharey=True, squeeze=False)
+    t = torch.linspace(-2.5, 2.5, 501)[:, None]
+    for ax, (step, f) in zip(axes[0], snapshots.items()):
+        with torch.no_grad():
+            ax.plot(t, t, color="0.6", linewidth=0.8, linestyle="--")
+            ax.plot(t, f(t), color="black", linewidth=1.4)
+            ax.plot(x, x, ".", color=DATA, markersize=3, label="data $x$")
+            fz = f(z)
+            ax.plot(torch.full_like(fz, -2.4), fz, "_", color=GENERATED, markersize=7, alpha=0.4, label="$f(z)$")
+        ax.set(xlim=(-2.5, 2.5), ylim=(-1.9, 1.9), xlabel="$y$", title=f"step {step:,}")
+    axes[0, 0].set_ylabel("$f(y)$")
+    axes[0, 0].legend(fontsize=7, loc="lower right")
+    return figure
+
+
+def clamp_curves(factors=(0.5, 1.5), limit: float = 1.0):
+    """The clamp of tightness and its slope against the error, at D(z, f(z)) = limit, for several a."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.7))
+    error = torch.linspace(0, 3, 200)
+    for a, shade in zip((*factors, None), plt.get_cmap("magma")(np.linspace(0.75, 0.1, len(factors) + 1))):
+        value, slope = ign_core.clamped(error, torch.full_like(error, limit), a)
+        for ax, values in ((left, value), (right, slope)):
+            ax.plot(error, values, color=shade, label=f"$a$ = {a}" if a else "no clamp")
+    left.set(xlabel="$D(f(z), f(f(z)))$, in units of $D(z, f(z))$", ylabel="clamped error", ylim=(0, 3))
+    right.set(xlabel="$D(f(z), f(f(z)))$, in units of $D(z, f(z))$", ylabel="slope $c$", ylim=(0, 1.08))
+    right.legend()
+    return figure
+
+
+def seeds(scores: dict[str, list[dict[str, float]]]):
+    """Dots, one for each seed: {row: [{measure: share in [0, 1]}, one for each seed]}; a panel for each measure."""
+    measures = list(next(iter(scores.values()))[0])
+    figure, axes = plt.subplots(1, len(measures), figsize=(8.4, 0.3 * len(scores) + 0.9), sharey=True, squeeze=False)
+    for ax, measure in zip(axes[0], measures):
+        for i, three in enumerate(scores.values()):
+            ax.plot([score[measure] for score in three], [-i] * len(three), "o", color=GENERATED, markersize=5, alpha=0.7)
+        ax.set(xlim=(-0.03, 1.03), xlabel=f"share: {measure}", ylim=(0.6 - len(scores), 0.4))
+        ax.grid(axis="y", color="0.9")
+    axes[0, 0].set_yticks([-i for i in range(len(scores))], scores)
     return figure

@@ -126,7 +126,7 @@ def generator_loss(game: Game, p: Sequence):
 
 
 def gap(game: Game, p: Sequence, delta: Sequence):
-    """What the two players could still gain by a change, in units of D: 0 at equilibria, positive elsewhere.
+    """What the two players could still gain by a change, in units of D: for lambda > 0, 0 at equilibria and positive elsewhere.
 
     The outer player's gain, plus lambda times the inner player's: the duality gap of the zero-sum form of the game.
     """
@@ -160,7 +160,7 @@ class Equilibrium:
 def supported(game: Game, p: Sequence) -> Equilibrium | None:
     """The drifts that make p (m,) an equilibrium, from the two best responses alone; None if there are none.
 
-    Some minimum c must be allowed on the support of p, where delta = c, and elsewhere, where delta >= c: an interval of c.
+    Some minimum mu must be allowed on the support of p, where delta = mu, and elsewhere, where delta >= mu: an interval.
     """
     low, high = outer_response(game, p)
     level = max(low[i] for i in range(game.m) if p[i] > 0), min(high)

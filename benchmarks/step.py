@@ -1,12 +1,16 @@
 """Images a second of one training step: the literal algorithm, the one-graph step, and that in bf16.
 
-    python benchmarks/step.py [--recipe mnist] [--rounds 15] [--device cpu] [--threads 1]
+    python benchmarks/step.py [--recipe mnist] [--rounds 15] [--device cpu] [--threads 1] [--out results/step.json]
 
 All three run side by side in one process, turn by turn, so that a busy machine slows them alike; medians and ratios.
+`--out` keeps them in a file; chapter 2 shows results/step.json.
 """
 
+import json
+import os
 import statistics
 import time
+from pathlib import Path
 
 import torch
 import tyro
@@ -15,7 +19,13 @@ import ign_core
 import recipes
 
 
-def main(recipe: str = "mnist", rounds: int = 15, device: str = "cuda" if torch.cuda.is_available() else "cpu", threads: int = 1) -> None:
+def main(
+    recipe: str = "mnist",
+    rounds: int = 15,
+    device: str = "cuda" if torch.cuda.is_available() else "cpu",
+    threads: int = 1,
+    out: Path | None = None,
+) -> None:
     """Print a table of the three, with ratios.
 
     Args:
@@ -23,6 +33,7 @@ def main(recipe: str = "mnist", rounds: int = 15, device: str = "cuda" if torch.
         rounds: Timed turns of each.
         device: Where.
         threads: CPU threads.
+        out: A JSON file for the same numbers.
     """
     torch.set_num_threads(threads)
     r = recipes.recipe(recipe)
@@ -51,12 +62,18 @@ def main(recipe: str = "mnist", rounds: int = 15, device: str = "cuda" if torch.
             if turn >= 2:  # the first two warm up
                 seconds.append(time.perf_counter() - began)
 
-    base = None
+    rates = {name: r.batch / statistics.median(seconds) for name, (*_, seconds) in runs.items()}
+    base = rates["literal, float32"]
+    result = {"recipe": recipe, "batch": r.batch, "device": device, "threads": threads, "rounds": rounds, "torch": torch.__version__}
+    result["rows"] = {name: {"images a second": round(rate), "ratio": round(rate / base, 2)} for name, rate in rates.items()}
     print(f"{recipe}, batch {r.batch}, {device}, {threads} thread(s)\n\n| step | images a second | ratio |\n|---|---|---|")
-    for name, (*_, seconds) in runs.items():
-        rate = r.batch / statistics.median(seconds)
-        base = base or rate
-        print(f"| {name} | {rate:.0f} | {rate / base:.2f} |")
+    for name, row in result["rows"].items():
+        print(f"| {name} | {row['images a second']} | {row['ratio']:.2f} |")
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        aside = out.with_name(f".{out.name}.{os.getpid()}")
+        aside.write_text(json.dumps(result, indent=1) + "\n")
+        os.replace(aside, out)
 
 
 def _wait(device: str) -> None:
