@@ -510,6 +510,8 @@ def drift_maps(maps: dict[str, object], x: Tensor, columns: int = 3, top: float 
         ax.scatter(*x.T, s=1.5, color=DATA, linewidths=0)
         ax.set(aspect="equal", xlabel="$y_1$", ylabel="$y_2$", title=name)
         ax.label_outer()
+    for ax in axes.flat[len(maps) :]:
+        ax.set_axis_off()
     figure.colorbar(shown, ax=axes, label="$|f(y) - y|$", extend="max")
     return figure
 
