@@ -4,7 +4,7 @@ BIN := .venv/bin
 export IGN_PROFILE ?= quick
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 
-.PHONY: book html test notebooks figures clean
+.PHONY: book html test notebooks clean
 
 book: .venv/ready book/_vendor/ready ## train on MNIST live, execute every chapter, build the book
 	mkdir -p _build

@@ -11,6 +11,7 @@ D the distance, delta the drift, a the clamp.  Tensors carry the batch first: im
 
 import hashlib
 import json
+import logging
 import math
 import os
 import platform
@@ -528,6 +529,7 @@ def fit(
 def _fabric(recipe: Recipe):
     from lightning_fabric import Fabric  # here, because it takes a second and only training needs it
 
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # what it announces on stderr stands on the card
     precision = recipe.precision
     if precision == "auto":
         precision = "32-true"
@@ -689,10 +691,14 @@ def recipe_from(stored: dict) -> Recipe:
     return Recipe(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
 
 
+def shipped_in(folder: str) -> list[Path]:
+    """Where "checkpoints" or "results" of the book may lie: in a clone, or beside an installed package."""
+    return [Path(__file__).resolve().parent / folder, Path(sysconfig.get_path("data")) / "share" / "ign" / folder]
+
+
 def _find(name: str | Path) -> Path:
     name = str(name).removesuffix(".safetensors").removesuffix(".json")
-    here = Path(__file__).resolve().parent / "checkpoints"
-    shipped = [here, Path(sysconfig.get_path("data")) / "share" / "ign" / "checkpoints"]  # a clone, an installed wheel
+    shipped = shipped_in("checkpoints")
     for path in [Path(name), *(folder / name for folder in shipped)]:
         if Path(f"{path}.safetensors").exists() or Path(f"{path}.json").exists():
             return path

@@ -1,10 +1,11 @@
-"""Data of the book: 2D manifolds, MNIST and its kin, corruptions.
+"""Data of the book: 2D manifolds, MNIST and its kin, what was measured, corruptions.
 
 Every data set is a tensor or an `Images`: len(data), and data[LongTensor] -> (n, *shape).  Images are in [-1, 1].
 """
 
 import gzip
 import hashlib
+import json
 import math
 import os
 import socket
@@ -19,6 +20,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+import ign_core
 
 # --------------------------------------------------------------------------------------------------------- 2D manifolds
 
@@ -326,6 +329,17 @@ def _digits8(split: str, size: int) -> Images:
     pixels = (255 * x[part]).round().to(torch.uint8)
     classes = tuple(map(str, range(10)))
     return Images(pixels, torch.from_numpy(bunch.target)[part].long(), f"digits8-{split}", size, "scikit-learn", classes)
+
+
+# -------------------------------------------------------------------------------------------------------------- results
+
+
+def result(name: str) -> dict:
+    """What an experiment or a benchmark of the book measured: results/NAME.json.  FileNotFoundError: there is none."""
+    for folder in ign_core.shipped_in("results"):
+        if (folder / f"{name}.json").exists():
+            return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    raise FileNotFoundError(f"there is no results/{name}.json; run the command that writes it, or take it from the repository.")
 
 
 # ---------------------------------------------------------------------------------------------------------- corruptions

@@ -211,3 +211,10 @@ def test_points_are_fifty_thousand_of_seed_zero_unless_told():
 def test_an_unknown_name_is_answered_with_the_known_ones(ask):
     with pytest.raises(ValueError, match=r"'torus' is unknown; use one of: ring, moons, spiral, gaussians, checkerboard, pinwheel\."):
         ask("torus")
+
+
+def test_results_are_found_by_name_and_an_unknown_one_gets_one_sentence():
+    assert ign_data.result("step")["rows"].keys() >= {"literal, float32", "one graph, float32", "one graph, bf16"}
+    with pytest.raises(FileNotFoundError, match="there is no results/nothing.json") as caught:
+        ign_data.result("nothing")
+    assert "\n" not in str(caught.value)
