@@ -508,7 +508,8 @@ def drift_maps(maps: dict[str, object], x: Tensor, columns: int = 3, top: float 
         t, drift = drift_grid(f)
         shown = ax.pcolormesh(t, t, drift, cmap="magma", vmin=0, vmax=top, shading="nearest", rasterized=True)
         ax.scatter(*x.T, s=1.5, color=DATA, linewidths=0)
-        ax.set(aspect="equal", xlabel="$y_1$", ylabel="$y_2$", title=name)
+        ax.set(aspect="equal", xlabel="$y_1$", ylabel="$y_2$")
+        ax.set_title(name, fontsize=9)
         ax.label_outer()
     for ax in axes.flat[len(maps) :]:
         ax.set_axis_off()

@@ -57,7 +57,8 @@ def _train(recipe: ign_core.Recipe, out: Path, resume: bool, threads: int | None
 
     if threads is not None:
         torch.set_num_threads(threads)
-    data = ign_data.points(recipe.data) if recipe.net == "mlp" else ign_data.load(recipe.data, size=recipe.size)
+    plane = recipe.data in ign_data.MANIFOLDS
+    data = ign_data.points(recipe.data) if plane else ign_data.load(recipe.data, size=recipe.size)
     model = ign_core.fit(
         ign_core.build(recipe), ign_core.source_of(recipe, data), data, recipe, out=out, resume=resume
     )  # fmt: skip
@@ -99,6 +100,8 @@ def evaluate(name: Annotated[str, tyro.conf.Positional], n: int = 5_000, seed: i
 
     model = ign_core.load(name)
     data = model.card["recipe"]["data"]
+    if data in ign_data.MANIFOLDS:
+        raise ValueError(f"{name} is a toy in the plane; `python experiments/coverage_2d.py --checkpoints {data}` trains and measures it.")
     metrics = ign_metrics.evaluate(
         model, ign_metrics.load_classifier(), ign_data.load(data), ign_data.load(data, "test"), n=n, seed=seed
     )  # fmt: skip

@@ -1,0 +1,124 @@
+"""The command line: what it writes, what it says, and that a wrong word gets one sentence."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import ign_core
+import ign_data
+import ign_metrics
+import recipes
+import train
+
+ROOT = Path(__file__).resolve().parent.parent
+SHORT = ["ring", "--steps", "12", "--batch", "32", "--width", "8"]
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True)
+
+
+def weights(path: Path) -> list[torch.Tensor]:
+    return list(ign_core.load(path).f.state_dict().values())
+
+
+def test_help_explains_itself():
+    done = command("train.py", "--help")
+    assert done.returncode == 0
+    for word in (*recipes.RECIPES, "evaluate", "export", "classifier", "--resume"):
+        assert word in done.stdout
+    done = command("train.py", "mnist", "--help")
+    assert done.returncode == 0
+    for word in ("--steps", "--out", "--resume", "--tightness", "bit for bit"):
+        assert word in done.stdout
+
+
+def test_an_unknown_recipe_names_the_known_ones():
+    done = command("train.py", "mnits")
+    assert done.returncode != 0 and done.stdout == ""
+    assert done.stderr.count("\n") == 1 and "'mnits' is neither a recipe nor a command" in done.stderr
+    for name in recipes.RECIPES:
+        assert name in done.stderr
+    with pytest.raises(ValueError, match="recipe 'mnits' is unknown; use one of: mnist"):
+        recipes.recipe("mnits")
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["evaluate", "nothing"], "there is no checkpoint nothing"),
+        (["evaluate", "ring"], "coverage_2d.py --checkpoints ring"),
+        (["export", "nothing", "--out", "x"], "there is no checkpoint nothing"),
+        ([*SHORT, "--out", "{tmp}", "--resume"], "nothing to resume from"),
+        ([*SHORT, "--out", "{tmp}", "--net", "transformer"], "network 'transformer' is unknown"),
+        ([*SHORT, "--out", "{tmp}", "--source", "pink"], "source 'pink' is unknown"),
+        ([*SHORT, "--out", "{tmp}", "--distance", "l3"], "distance 'l3' is unknown"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_writes_nothing(arguments, words, tmp_path):
+    with pytest.raises((ValueError, FileNotFoundError), match=words) as caught:
+        train.main([a.format(tmp=tmp_path / "out") for a in arguments])
+    assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_writes_model_card_history_and_state(tmp_path, capfd):
+    train.main([*SHORT, "--out", str(tmp_path)])
+    names = {p.name for p in tmp_path.iterdir()}
+    assert names == {"ring.safetensors", "ring.json", "ring.csv", "ring.train.safetensors"}
+    model = ign_core.load(tmp_path / "ring")
+    assert model.card["recipe"]["steps"] == 12 and model.card["recipe"]["width"] == 8
+    rows = list(csv.DictReader(open(tmp_path / "ring.csv")))
+    assert [float(r["reconstruction"]) for r in rows] == [r["reconstruction"] for r in model.card["history"]]
+    assert "trained ring in" in capfd.readouterr().out
+
+
+def test_a_finished_run_resumes_to_the_same_weights(tmp_path):
+    train.main([*SHORT, "--out", str(tmp_path)])
+    before = weights(tmp_path / "ring")
+    train.main([*SHORT, "--out", str(tmp_path), "--resume"])
+    assert all(torch.equal(a, b) for a, b in zip(before, weights(tmp_path / "ring")))
+    with pytest.raises(ValueError, match="trained with another lr"):
+        train.main([*SHORT, "--lr", "0.5", "--out", str(tmp_path), "--resume"])
+    assert all(torch.equal(a, b) for a, b in zip(before, weights(tmp_path / "ring")))
+
+
+@pytest.mark.parametrize("half, size", [(False, 4), (True, 2)])
+def test_export(tmp_path, half, size):
+    train.main(["export", "ring", "--out", str(tmp_path / "small"), *(["--half"] if half else [])])
+    tensors, card = ign_core.read(tmp_path / "small")
+    assert all(t.element_size() == size for name, t in tensors.items() if name.startswith("f."))
+    a, b = (ign_core.load(path) for path in ("ring", tmp_path / "small"))
+    y = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(a.f(y), b.f.float()(y), atol=1e-2 if half else 0)
+    assert card["recipe"] == a.card["recipe"]
+
+
+def test_evaluate_writes_what_it_prints(tmp_path, capsys):
+    if not ign_data.load("mnist").card["name"].startswith("mnist"):
+        pytest.skip("MNIST is not to be had here: IGN_DATA is not set and there is no network")
+    for ending in ("safetensors", "json"):
+        shutil.copy(ROOT / "checkpoints" / f"mnist.{ending}", tmp_path)
+    path = tmp_path / "mnist.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"metrics": {}}))
+    train.main(["evaluate", str(tmp_path / "mnist"), "--n", "600"])
+    metrics = ign_core.load(tmp_path / "mnist").card["metrics"]
+    assert capsys.readouterr().out.strip() == ign_metrics.table(metrics)
+    assert metrics["n"] == 600 and set(metrics["rows"]) == {"real", "z", "f(z)", "f²(z)", "f³(z)"}
+    shipped = ign_core.load("mnist").card["metrics"]["rows"]["f(z)"]
+    assert metrics["rows"]["f(z)"]["precision"] == pytest.approx(shipped["precision"], abs=0.1)  # 600 samples, not 5,000
+
+
+def test_the_benchmark_runs_and_keeps_its_numbers(tmp_path):
+    done = command("benchmarks/step.py", "--recipe", "ring", "--rounds", "1", "--out", str(tmp_path / "step.json"))
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "step.json").read_text())
+    assert result["rows"]["literal, float32"]["ratio"] == 1.0 and len(result["rows"]) == 3
+    for name, row in result["rows"].items():
+        assert f"| {name} | {row['images a second']} | {row['ratio']:.2f} |" in done.stdout
