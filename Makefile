@@ -17,7 +17,7 @@ html: .venv/ready book/_vendor/ready ## build the book from the committed output
 
 test: .venv/ready ## modules, then every notebook against its stored outputs
 	$(BIN)/python -m pytest tests
-	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=300 -n 2 --dist loadscope notebooks
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=300 -n 2 --dist loadscope notebooks
 
 notebooks: .venv/ready ## execute all chapters in place: regenerates every figure and stored output
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=600 $(NOTEBOOKS)

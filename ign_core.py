@@ -594,7 +594,7 @@ def _grid(f: nn.Module, source: nn.Module, path: Path) -> None:
 
 
 def _device_name(device: torch.device, world: int) -> str:
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}, {torch.get_num_threads()} threads"
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}, {torch.get_num_threads()} thread(s)"
     return name if world == 1 else f"{world} x {name}"
 
 

@@ -10,6 +10,7 @@ import torch
 import ign_core
 import ign_data
 import ign_metrics as M
+import recipes
 
 
 def normal(n, d=8, mean=0.0, scale=1.0, seed=0):
@@ -105,7 +106,6 @@ def test_the_shipped_classifier_is_as_good_as_its_card_says(mnist):
 
 
 def test_training_a_classifier_learns_and_repeats(mnist):
-    import recipes
     from dataclasses import replace
 
     recipe = replace(recipes.classifier, epochs=1)
@@ -152,6 +152,7 @@ def test_evaluate_ranks_known_generators(mnist):
 
 def test_the_shipped_mnist_model_is_good_by_its_card():
     card = ign_core.load("mnist").card
+    assert ign_core.recipe_from(card["recipe"]) == recipes.mnist and card["images"] == recipes.mnist.steps * recipes.mnist.batch
     row, real = card["metrics"]["rows"]["f(z)"], card["metrics"]["rows"]["real"]
     assert card["metrics"]["n"] == 5000
     assert row["precision"] >= 0.85 and row["recall"] >= 0.65 and row["coverage"] >= 0.55 and row["KL"] <= 0.15
