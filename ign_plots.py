@@ -121,16 +121,19 @@ def rows_of_images(rows: dict[str, Tensor], columns: int = 10, size: float = 0.6
 
 
 def spectra(kinds: dict[str, tuple[Tensor, str]]):
-    """Root mean square of the spectrum against the radius of the frequency.  {label: (images (n, 1, H, W), colour)}."""
+    """Root mean square of the spectrum against the radius of the frequency.  {label: (images (n, 1, H, W), colour)}.
+
+    The first line is drawn wide, so that it is seen below one that coincides with it.
+    """
     figure, ax = plt.subplots(figsize=(5.5, 3))
-    for label, (x, colour) in kinds.items():
+    for i, (label, (x, colour)) in enumerate(kinds.items()):
         power = torch.fft.fft2(x.double(), norm="ortho").abs().square().mean((0, 1))  # (H, W)
         side = power.shape[-1]
         axis = torch.fft.fftfreq(side) * side
         radius = (axis[:, None] ** 2 + axis[None] ** 2).sqrt().round().long().flatten()
         mean = torch.zeros(int(radius.max()) + 1, dtype=power.dtype).index_add_(0, radius, power.flatten()) / radius.bincount()
-        ax.plot(mean[: side // 2 + 1].sqrt(), color=colour, label=label, marker="o", markersize=3)
-    ax.set(xlabel="spatial frequency (cycles per image)", ylabel="root mean square", yscale="log")
+        ax.plot(mean[: side // 2 + 1].sqrt(), color=colour, label=label, marker="o", markersize=3, linewidth=1.5 if i else 5)
+    ax.set(xlabel="spatial frequency (cycles per image)", ylabel="spectrum, root mean square", yscale="log")
     ax.legend()
     return figure
 
