@@ -464,7 +464,7 @@ def fit(
     generator = torch.Generator(device).manual_seed(recipe.seed + 1 + fabric.global_rank)
     start, seconds, history = 0, 0.0, []
     if resume:
-        start, seconds, history = _restore(state_path, recipe, f.module, average, source, optimiser, generator)
+        start, seconds, history = _restore(state_path, recipe, f.module, average, source, optimiser, generator, fabric)
     good = _snapshot(f.module, average)
     loader = torch.utils.data.DataLoader(  # batch_size=None: `Order` yields whole batches of indices
         data, batch_size=None, sampler=Order(len(data), recipe.batch, recipe.seed, start, fabric.global_rank, fabric.world_size)
@@ -506,7 +506,7 @@ def fit(
             rate = recipe.batch * (step + 1 - start) / max(bar.format_dict["elapsed"], 1e-9)
             bar.set_postfix({k[:5]: f"{v:.3f}" for k, v in terms.items()} | {"images/s": f"{rate:.0f}"})
             if out is not None and fabric.is_global_zero:
-                _store(state_path, recipe, step + 1, seconds, history, f.module, average, source, optimiser, generator)
+                _store(state_path, recipe, step + 1, seconds, history, f.module, average, source, optimiser, generator, fabric)
                 if len(recipe.shape) == 3:
                     _grid(average, source, Path(out) / f"{recipe.name}-samples" / f"{step + 1:07d}.png")
             if callback is not None:
@@ -716,19 +716,20 @@ def _replace(path: Path, blob: bytes) -> None:
     os.replace(aside, path)
 
 
-def _store(path, recipe, step, seconds, history, f, average, source, optimiser, generator) -> None:
+def _store(path, recipe, step, seconds, history, f, average, source, optimiser, generator, fabric) -> None:
     modules = {"f": f, "average": average, "source": source}
     tensors = {f"{name}.{k}": v for name, m in modules.items() for k, v in m.state_dict().items()}
     for i, moments in optimiser.state_dict()["state"].items():
         tensors |= {f"adam.{i}.{k}": v for k, v in moments.items()}
     tensors["generator"] = generator.get_state()
     state = {"recipe": asdict(recipe), "step": step, "seconds": seconds, "history": history}
+    state["scaler"] = fabric._precision.state_dict()  # fp16 scales its loss, and the scale moves; else empty
     blob = safetensors.torch.save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, {"ign": json.dumps(state)})
     path.parent.mkdir(parents=True, exist_ok=True)
     _replace(path, blob)  # one file, so that a kill at any moment leaves one whole state
 
 
-def _restore(path, recipe, f, average, source, optimiser, generator) -> tuple[int, float, list]:
+def _restore(path, recipe, f, average, source, optimiser, generator, fabric) -> tuple[int, float, list]:
     if path is None or not path.exists():
         raise ValueError(f"there is nothing to resume from at {path}; start without --resume.")
     try:
@@ -753,4 +754,6 @@ def _restore(path, recipe, f, average, source, optimiser, generator) -> tuple[in
             _, i, name = key.split(".")
             moments.setdefault(int(i), {})[name] = tensors[key]
     optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
+    if state.get("scaler"):
+        fabric._precision.load_state_dict(state["scaler"])
     return state["step"], state["seconds"], state["history"]

@@ -450,6 +450,25 @@ def test_a_resumed_run_is_the_unbroken_one(recipe, tmp_path, monkeypatch):
     assert any(k.startswith("adam.") for k in a) and "generator" in a
 
 
+def test_the_scale_of_a_half_precision_loss_is_resumed_too(tmp_path):
+    """fp16 as on CUDA without bf16, with a scale that moves within the run: in the seventh step of ten, not of the last four."""
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins import MixedPrecision
+
+    def fabric():
+        scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=7)
+        return Fabric(accelerator="cpu", devices=1, plugins=MixedPrecision("16-mixed", "cpu", scaler=scaler))
+
+    recipe = replace(POINTS, steps=10)
+    whole = train(recipe, out=tmp_path / "whole", every=2, fabric=fabric())
+    with pytest.raises(Stop):
+        train(recipe, out=tmp_path / "parts", every=2, fabric=fabric(), callback=stop_at(6))
+    model = train(recipe, out=tmp_path / "parts", every=2, fabric=fabric(), resume=True)
+    (a, whole_state), (b, parts_state) = (state_of(tmp_path / name, recipe) for name in ("whole", "parts"))
+    assert whole_state["scaler"]["scale"] == 2048 and parts_state["scaler"] == whole_state["scaler"]
+    assert same(model.f, whole.f) and all(torch.equal(a[k], b[k]) for k in a)
+
+
 def test_a_finished_run_resumes_to_itself_and_can_be_prolonged(tmp_path):
     whole = train(TINY, out=tmp_path, every=3)
     again = train(TINY, out=tmp_path, every=3, resume=True)
