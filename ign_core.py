@@ -25,7 +25,6 @@ from typing import Callable, NamedTuple
 import safetensors
 import safetensors.torch
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 # ------------------------------------------------------------------------------------------------------------- sources
@@ -631,11 +630,10 @@ FORMAT = "ign-1"  # of checkpoints; raise it when an older one can no longer be 
 def write(path: str | Path, tensors: dict[str, Tensor], card: dict, **metadata: str) -> None:
     """PATH.safetensors and PATH.json (the card), each written aside and renamed: a crash never leaves half a file."""
     path = Path(str(path).removesuffix(".safetensors"))
-    path.parent.mkdir(parents=True, exist_ok=True)
     blob = safetensors.torch.save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, metadata or None)
-    _replace(Path(f"{path}.safetensors"), blob)
+    write_file(Path(f"{path}.safetensors"), blob)
     card = {**card, "sha256": hashlib.sha256(blob).hexdigest()}
-    _replace(Path(f"{path}.json"), (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode())
+    write_file(Path(f"{path}.json"), (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def read(name: str | Path) -> tuple[dict[str, Tensor], dict]:
@@ -681,7 +679,7 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> Model:
 def write_card(name: str | Path, changes: dict) -> None:
     """Change entries of a checkpoint's card and leave its weights alone.  Errors: see `read`."""
     _, card = read(name)
-    _replace(Path(f"{_find(name)}.json"), (json.dumps(card | changes, indent=1, ensure_ascii=False) + "\n").encode())
+    write_file(Path(f"{_find(name)}.json"), (json.dumps(card | changes, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def recipe_from(stored: dict) -> Recipe:
@@ -710,7 +708,9 @@ def _fill(module: nn.Module, prefix: str, tensors: dict[str, Tensor]) -> None:
     module.load_state_dict({k.removeprefix(prefix + "."): v for k, v in tensors.items() if k.startswith(prefix + ".")})
 
 
-def _replace(path: Path, blob: bytes) -> None:
+def write_file(path: Path, blob: bytes) -> None:
+    """Write aside and rename, so that a crash at any moment leaves the old file or the new one, never half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     aside.write_bytes(blob)
     os.replace(aside, path)
@@ -725,8 +725,7 @@ def _store(path, recipe, step, seconds, history, f, average, source, optimiser, 
     state = {"recipe": asdict(recipe), "step": step, "seconds": seconds, "history": history}
     state["scaler"] = fabric._precision.state_dict()  # fp16 scales its loss, and the scale moves; else empty
     blob = safetensors.torch.save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, {"ign": json.dumps(state)})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, blob)  # one file, so that a kill at any moment leaves one whole state
+    write_file(path, blob)  # one file, so that a kill at any moment leaves one whole state
 
 
 def _restore(path, recipe, f, average, source, optimiser, generator, fabric) -> tuple[int, float, list]:

@@ -11,6 +11,7 @@ from torch import Tensor
 import ign_core
 
 DATA, SOURCE, GENERATED, REFINED = "#2f6db3", "#9aa0a6", "#e07b39", "#3a9a5f"
+DRIFT = "#b5367a"  # one colour out of "magma", for drift drawn as a line
 COLOURS = {"x": DATA, "z": SOURCE, "fz": GENERATED, "ffz": REFINED}
 
 
@@ -108,120 +109,6 @@ def history(rows: list[dict], ax=None):
     return ax
 
 
-# chapter 6
-
-
-def rows_of_images(rows: dict[str, Tensor], columns: int = 10, size: float = 0.62):
-    """One row of images for each name: {name: (n, C, H, W) in [-1, 1]}; the first `columns` are shown."""
-    figure, axes = plt.subplots(len(rows), 1, figsize=(columns * size + 1.1, len(rows) * (size + 0.05)), squeeze=False)
-    for ax, (name, x) in zip(axes[:, 0], rows.items()):
-        images(x[:columns], columns, ax)
-        ax.text(-0.01, 0.5, name, transform=ax.transAxes, ha="right", va="center")
-    return figure
-
-
-def spectra(kinds: dict[str, tuple[Tensor, str]]):
-    """Root mean square of the spectrum against the radius of the frequency.  {label: (images (n, 1, H, W), colour)}.
-
-    The first line is drawn wide, so that it is seen below one that coincides with it.
-    """
-    figure, ax = plt.subplots(figsize=(5.5, 3))
-    for i, (label, (x, colour)) in enumerate(kinds.items()):
-        power = torch.fft.fft2(x.double(), norm="ortho").abs().square().mean((0, 1))  # (H, W)
-        side = power.shape[-1]
-        axis = torch.fft.fftfreq(side) * side
-        radius = (axis[:, None] ** 2 + axis[None] ** 2).sqrt().round().long().flatten()
-        mean = torch.zeros(int(radius.max()) + 1, dtype=power.dtype).index_add_(0, radius, power.flatten()) / radius.bincount()
-        ax.plot(mean[: side // 2 + 1].sqrt(), color=colour, label=label, marker="o", markersize=3, linewidth=1.5 if i else 5)
-    ax.set(xlabel="spatial frequency (cycles per image)", ylabel="spectrum, root mean square", yscale="log")
-    ax.legend()
-    return figure
-
-
-def class_shares(kinds: dict[str, tuple[list[float], str]], names=tuple("0123456789")):
-    """Bars of class shares, {label: (share of each class, colour)}, with the uniform share as a line."""
-    figure, ax = plt.subplots(figsize=(6, 2.6))
-    width = 0.8 / len(kinds)
-    for i, (label, (share, colour)) in enumerate(kinds.items()):
-        ax.bar(np.arange(len(share)) + (i - (len(kinds) - 1) / 2) * width, share, width, color=colour, label=label)
-    ax.axhline(1 / len(names), color="black", linewidth=0.8, linestyle=":")
-    ax.set(xticks=range(len(names)), xticklabels=names, xlabel="class, by the classifier", ylabel="share")
-    ax.legend(ncols=len(kinds))
-    return figure
-
-
-# the cover
-
-
-def cover(x: Tensor, z: Tensor, fz: Tensor, ffz: Tensor):
-    """Noise on its way to a curve: a line from each z to f(z), a short one on to f(f(z)).  x (m, 2), the others (n, 2)."""
-    from matplotlib.collections import LineCollection
-    from matplotlib.colors import LinearSegmentedColormap, to_rgba
-
-    x, z, fz, ffz = (y.detach().cpu().numpy() for y in (x, z, fz, ffz))
-    figure, ax = plt.subplots(figsize=(11, 5.2), dpi=130)
-    ax.scatter(*x.T, s=26, color=DATA, alpha=0.12, linewidths=0)
-    t = np.linspace(0, 1, 25)[:, None, None]
-    path = (1 - t) * z + t * fz  # (25, n, 2)
-    segments = np.stack([path[:-1], path[1:]], 2).reshape(-1, 2, 2)
-    fade = LinearSegmentedColormap.from_list("fade", [to_rgba(SOURCE, 0.25), to_rgba(GENERATED, 0.7)])
-    ax.add_collection(LineCollection(segments, array=np.repeat(t[:-1, 0, 0], len(z)), cmap=fade, linewidths=0.8))
-    ax.add_collection(LineCollection(np.stack([fz, ffz], 1), colors=REFINED, linewidths=1))
-    for y, colour, size in ((z, SOURCE, 9), (fz, GENERATED, 9), (ffz, REFINED, 5)):
-        ax.scatter(*y.T, s=size, color=colour, linewidths=0, zorder=3)
-    ax.set(xlim=(-2.65, 2.65), ylim=(-1.25, 1.25), aspect="equal")
-    ax.set_axis_off()
-    return figure
-
-
-# chapter 4
-
-
-def picture_manifold():
-    """Mental model on the ring: where an ideal f takes z, and its drift as a landscape with the data in the valley."""
-    g = torch.Generator().manual_seed(3)
-    angle = torch.linspace(0, 2 * np.pi, 200)
-    circle = torch.stack([angle.cos(), angle.sin()], -1)  # (200, 2)
-    z = torch.randn(26, 2, generator=g)
-    fz = z / z.norm(dim=-1, keepdim=True)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.7))
-    for ax in (left, right):
-        ax.plot(*circle.T, color=DATA, linewidth=2.5, zorder=2)
-        ax.set(xlim=(-2, 2), ylim=(-2, 2), aspect="equal", xlabel="$y_1$", ylabel="$y_2$")
-    left.quiver(*z.T, *(fz - z).T, angles="xy", scale_units="xy", scale=1, color="0.5", width=0.005, zorder=3)
-    left.scatter(*z.T, s=16, color=SOURCE, zorder=4, label="source $z$")
-    left.scatter(*fz.T, s=20, color=GENERATED, zorder=4, label="$f(z)$")
-    left.plot([], [], color=DATA, linewidth=2.5, label="data $x$")
-    left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, columnspacing=1.2, handletextpad=0.4)
-    left.set_title("where: $f$ moves $z$ onto the data and leaves $x$ in place")
-    t = torch.linspace(-2, 2, 161)
-    y = torch.stack(torch.meshgrid(t, t, indexing="xy"), -1)  # (161, 161, 2)
-    shown = right.pcolormesh(t, t, (y.norm(dim=-1) - 1).abs(), cmap="magma", shading="nearest", rasterized=True, zorder=1)
-    figure.colorbar(shown, ax=right, label="length of the move")
-    right.set_title("how far: a landscape with the data at its floor")
-    return figure
-
-
-def supports(shapes: dict[str, tuple], side: float = 1.9, n: int = 161):
-    """What is known exactly, {name: (`Manifold`, data x (m, 2))}: distance to the support in grey, else density in blue."""
-    figure, axes = plt.subplots(2, -(-len(shapes) // 2), figsize=(2.4 * -(-len(shapes) // 2) + 0.9, 4.8), sharex=True, sharey=True)
-    t = torch.linspace(-side, side, n)
-    y = torch.stack(torch.meshgrid(t, t, indexing="xy"), -1).reshape(-1, 2)
-    known = {"distance": ("Greys", 1.2, "distance to the data"), "density": ("Blues", 1.5, "density")}
-    shown = {}
-    for ax, (name, (shape, x)) in zip(axes.flat, shapes.items()):
-        kind = "density" if shape.distance is None else "distance"
-        value = shape.log_density(y).exp() if shape.distance is None else shape.distance(y)
-        cmap, top, _ = known[kind]
-        shown[kind] = ax.pcolormesh(t, t, value.reshape(n, n), cmap=cmap, vmin=0, vmax=top, shading="nearest", rasterized=True)
-        points(x, "x", ax, 1.5, limit=side)
-        ax.set_title(name)
-        ax.label_outer()
-    for kind, mappable in shown.items():
-        figure.colorbar(mappable, ax=axes, label=known[kind][2], extend="max", shrink=0.8)
-    return figure
-
-
 def panels(rows: dict[str, dict[str, list]], size: float = 1.75, limit: float = 1.9, dots: float = 2.5):
     """A grid of scatter plots, {row: {column: [(points (n, 2), role), ...]}}; later entries are drawn on top."""
     columns = list(next(iter(rows.values())))
@@ -266,78 +153,148 @@ def drift_grid(f, side: float = 1.9, n: int = 121) -> tuple[np.ndarray, np.ndarr
     return t.numpy(), (f(y) - y).norm(dim=-1).reshape(n, n).numpy()
 
 
-def film(networks: dict, x: Tensor, z: Tensor, top: float = 1.5):
-    """Columns are networks, {title, or step of training: f}: above f(z) over the data x, below the drift map.  x, z: (n, 2)."""
-    figure, axes = plt.subplots(2, len(networks), figsize=(1.75 * len(networks) + 0.9, 3.75), sharex=True, sharey=True)
-    for (above, below), (title, f) in zip(axes.T, networks.items()):
-        with torch.no_grad():
-            points(x, "x", above, 1.5)
-            points(f(z), "fz", above, 2.5)
-        t, drift = drift_grid(f, n=81)
-        shown = below.pcolormesh(t, t, drift, cmap="magma", vmin=0, vmax=top, shading="nearest", rasterized=True)
-        below.set(aspect="equal", xlabel="$y_1$", ylabel="$y_2$")
-        above.set_title(title if isinstance(title, str) else f"step {title:,}")
-        above.label_outer(), below.label_outer()
-    figure.colorbar(shown, ax=axes, shrink=0.6, label="$|f(y) - y|$", extend="max")
+def _drift_map(ax, f, top: float, n: int = 121):
+    """The drift of f as colours, 0 to `top`; returns what a colour bar takes."""
+    t, drift = drift_grid(f, n=n)
+    return ax.pcolormesh(t, t, drift, cmap="magma", vmin=0, vmax=top, shading="nearest", rasterized=True)
+
+
+def rows_of_images(rows: dict[str, Tensor], columns: int = 10, size: float = 0.62):
+    """One row of images for each name: {name: (n, C, H, W) in [-1, 1]}; the first `columns` are shown."""
+    figure, axes = plt.subplots(len(rows), 1, figsize=(columns * size + 1.1, len(rows) * (size + 0.05)), squeeze=False)
+    for ax, (name, x) in zip(axes[:, 0], rows.items()):
+        images(x[:columns], columns, ax)
+        ax.text(-0.01, 0.5, name, transform=ax.transAxes, ha="right", va="center")
     return figure
 
 
-def landscape(f, x: Tensor, z: Tensor, title: str = "", top: float = 1.5):
-    """Three panels of one f: the field f(y) - y, the drift map with data x on it, and f(z).  x, z: (n, 2)."""
-    figure, (a, b, c) = plt.subplots(1, 3, figsize=(9.6, 3.1))
-    y, move = moves(f)
-    points(x, "x", a, 2)
-    a.quiver(*y.T, *move.T, angles="xy", scale_units="xy", scale=1, color="0.25", width=0.004, zorder=3)
-    a.set_title("field $f(y) - y$")
-    t, drift = drift_grid(f)
-    shown = b.pcolormesh(t, t, drift, cmap="magma", vmin=0, vmax=top, shading="nearest", rasterized=True)
-    points(x[:300], "x", b, 2)
-    figure.colorbar(shown, ax=b, label="$|f(y) - y|$", extend="max")
-    b.set_title("drift map")
-    with torch.no_grad():
-        points(z, "z", c, 2)
-        points(f(z), "fz", c, 3)
-    c.set_title("source and $f(z)$")
-    if title:
-        figure.suptitle(title, fontsize=10)
+def drift_maps(maps: dict[str, object], x: Tensor, columns: int = 3, top: float = 1.5):
+    """One drift map for each {title: f}, with the data x (n, 2) drawn on it; one scale of colours for all."""
+    lines = -(-len(maps) // columns)
+    figure, axes = plt.subplots(lines, columns, figsize=(2.5 * columns + 0.9, 2.5 * lines), sharex=True, sharey=True, squeeze=False)
+    for ax, (name, f) in zip(axes.flat, maps.items()):
+        shown = _drift_map(ax, f, top)
+        ax.scatter(*x.T, s=1.5, color=DATA, linewidths=0)
+        ax.set(aspect="equal", xlabel="$y_1$", ylabel="$y_2$")
+        ax.set_title(name, fontsize=9)
+        ax.label_outer()
+    for ax in axes.flat[len(maps) :]:
+        ax.set_axis_off()
+    figure.colorbar(shown, ax=axes, label="$|f(y) - y|$", extend="max")
     return figure
 
 
-def against_ratio(rows: list[dict], measures: dict[str, str], manifolds: tuple[str, ...], baselines: dict, theory=None):
-    """Measures against lambda: a dot for each seed, a line through their means; {key: axis label} down, manifolds across.
+# chapter 2
 
-    rows: of results/coverage_2d.json.  baselines: {manifold: {"real" and "source": measures}}, drawn as lines.  theory:
-    {key: function of lambda}, where there is one; it is drawn dashed.
+
+def forces(f, x: Tensor, z: Tensor, lengths: float = 0.35):
+    """What each term of the objective does to the graph of an f on the line.  x, z: (n, 1); f: (n, 1) -> (n, 1).
+
+    Arrows point down the gradient of the term with respect to the values of f that it may change.
     """
-    figure, axes = plt.subplots(len(measures), len(manifolds), sharex=True, sharey="row", squeeze=False,
-                                figsize=(3.9 * len(manifolds), 1.7 * len(measures) + 0.5))  # fmt: skip
-    band = dict(color="0.85", linewidth=6, zorder=0)
-    dots = dict(color=GENERATED, markersize=4, alpha=0.6, linewidth=0, label="$f(z)$, one seed")
-    for j, name in enumerate(manifolds):
-        for i, (key, label) in enumerate(measures.items()):
-            ax, mine = axes[i, j], [r for r in rows if r["manifold"] == name]
-            ratios = sorted({r["ratio"] for r in mine})
-            ax.axvline(1, **band)
-            for kind, colour in (("real", DATA), ("source", SOURCE)):
-                if key in baselines[name][kind]:
-                    ax.axhline(baselines[name][kind][key], color=colour, linewidth=1, label=f"{kind} against real")
-            if theory and key in theory:
-                t = np.linspace(min(ratios), 1, 200)  # where there is a bound: up to lambda = 1
-                ax.plot(t, [theory[key](v) for v in t], color="black", linestyle="--", linewidth=1, label="bound, chapter 3")
-            ax.plot([r["ratio"] for r in mine], [r[key] for r in mine], "o", **dots)
-            mean = [np.mean([r[key] for r in mine if r["ratio"] == v]) for v in ratios]
-            ax.plot(ratios, mean, color=GENERATED, linewidth=1.4, label="mean of the seeds")
-            ax.set(title=name if i == 0 else "", ylabel=label if j == 0 else "",
-                   xlabel="$\\lambda$" if i + 1 == len(measures) else "")  # fmt: skip
-            ax.set_ylim(0, 1.15 * max([r[key] for r in rows] + [b["real"].get(key, 0) for b in baselines.values()]))
-    labels = {label: handle for ax in axes.flat for handle, label in zip(*ax.get_legend_handles_labels())}
-    figure.legend(labels.values(), labels, loc="outside lower center", ncols=5, columnspacing=1.2, handletextpad=0.5)
+    fz = f(z)
+    u = fz.detach().requires_grad_()
+    (slope,) = torch.autograd.grad((u - f(u)).abs().sum(), u)  # of |u - f(u)|, with f frozen
+    with torch.no_grad():
+        fx, ffz = f(x), f(fz)
+        panels_ = {
+            "reconstruction: pulls the graph\nto the diagonal at $x$": (x, fx, (x - fx).sign(), DATA),
+            "idempotence: moves $f(z)$ to\nwhere the graph meets the diagonal": (z, fz, -slope.sign(), REFINED),
+            "tightness: pushes the graph\noff the diagonal at $f(z)$": (fz, ffz, (ffz - fz).sign(), GENERATED),
+        }
+        t = torch.linspace(-2, 2, 401)[:, None]
+        curve = f(t)
+    figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.5), sharey=True)
+    for ax, (title, (a, b, way, colour)) in zip(axes, panels_.items()):
+        ax.plot(t, t, color="0.6", linewidth=0.8, linestyle="--", label="diagonal, $f(y) = y$")
+        ax.plot(t, curve, color="black", linewidth=1.4, label="graph of $f$")
+        ax.plot(x, torch.full_like(x, -1.95), "|", color=DATA, markersize=7, label="data $x$")
+        a, b, way = (v.detach().flatten().numpy() for v in (a, b, way))
+        ax.quiver(a, b, 0 * a, lengths * way, angles="xy", scale_units="xy", scale=1, color=colour, width=0.008, zorder=3)
+        ax.plot(a, b, "o", color=colour, markersize=3.5)
+        ax.set(xlim=(-2, 2), ylim=(-2, 2), xlabel="$y$", aspect="equal")
+        ax.set_title(title, fontsize=9)
+    axes[0].set_ylabel("$f(y)$")
+    axes[0].legend(fontsize=7, loc="upper left")
+    return figure
+
+
+def routing():
+    """The paths of the three terms through copies of f: who is trained (filled) and who only passes the gradient on."""
+    figure, ax = plt.subplots(figsize=(8.4, 3.5))
+    trained, passes, stops = "trained", "passes", "stops"  # what an f does with the gradient; the others are labels
+    rows = {
+        "reconstruction": (["$x$", trained, "$f(x)$"], "$D(x,\\ f(x))$", DATA, "small"),
+        "idempotence": (["$z$", trained, "$f(z)$", passes, "$f(f(z))$"], "$D(f(z),\\ f(f(z)))$", REFINED, "small"),
+        "tightness": (["$z$", stops, "$\\mathrm{sg}\\,f(z)$", trained, "$f(f(z))$"], "$D(f(z),\\ f(f(z)))$", GENERATED, "large"),
+    }
+    arrow = {"arrowstyle": "-|>", "linewidth": 1.1, "shrinkA": 0, "shrinkB": 0}
+    for i, (name, (path, loss, colour, way)) in enumerate(rows.items()):
+        y = 2 - i
+        ax.text(-0.5, y, name, color=colour, ha="right", va="center", fontsize=10)
+        places = [1.1 * j for j in range(len(path))]
+        for at, node in zip(places, path):
+            if node in (trained, passes, stops):
+                box = {"boxstyle": "round,pad=0.42", "facecolor": colour if node == trained else "white", "edgecolor": colour,
+                       "linestyle": ":" if node == stops else "-"}  # fmt: skip
+                ax.text(at, y, "$f$", ha="center", va="center", color="white" if node == trained else "black", bbox=box, fontsize=11)
+            else:
+                ax.text(at, y, node, ha="center", va="center", fontsize=10)
+        for before, at in zip(places, places[1:]):
+            ax.annotate("", (at - 0.42, y), (before + 0.36, y), arrowprops=arrow | {"color": "0.45"})
+        ax.text(5.15, y, f"make {loss} {way}", va="center", fontsize=10)
+        back = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.6, "connectionstyle": "arc3,rad=0.25"}
+        ax.annotate("", (places[path.index(trained)], y + 0.24), (places[-1], y + 0.2), arrowprops=back)
+    ax.set(xlim=(-1.7, 7.9), ylim=(-0.5, 2.75))
+    ax.set_axis_off()
+    return figure
+
+
+def graphs(snapshots: dict[int, object], x: Tensor, z: Tensor):
+    """The graph of an f on the line at steps of training, {step: f}; data x and f(z) as marks.  x, z: (n, 1)."""
+    figure, axes = plt.subplots(1, len(snapshots), figsize=(2.35 * len(snapshots), 2.7), sharey=True, squeeze=False)
+    t = torch.linspace(-2.5, 2.5, 501)[:, None]
+    for ax, (step, f) in zip(axes[0], snapshots.items()):
+        with torch.no_grad():
+            ax.plot(t, t, color="0.6", linewidth=0.8, linestyle="--")
+            ax.plot(t, f(t), color="black", linewidth=1.4)
+            ax.plot(x, x, ".", color=DATA, markersize=3, label="data $x$")
+            fz = f(z)
+            ax.plot(torch.full_like(fz, -2.4), fz, "_", color=GENERATED, markersize=7, alpha=0.4, label="$f(z)$")
+        ax.set(xlim=(-2.5, 2.5), ylim=(-1.9, 1.9), xlabel="$y$", title=f"step {step:,}")
+    axes[0, 0].set_ylabel("$f(y)$")
+    axes[0, 0].legend(fontsize=7, loc="lower right")
+    return figure
+
+
+def clamp_curves(factors=(0.5, 1.5), limit: float = 1.0):
+    """The clamp of tightness and its slope against the error, at D(z, f(z)) = limit, for several a."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.7))
+    error = torch.linspace(0, 3, 200)
+    for a, shade in zip((*factors, None), plt.get_cmap("magma")(np.linspace(0.75, 0.1, len(factors) + 1))):
+        value, slope = ign_core.clamped(error, torch.full_like(error, limit), a)
+        for ax, values in ((left, value), (right, slope)):
+            ax.plot(error, values, color=shade, label=f"$a$ = {a}" if a else "no clamp")
+    left.set(xlabel="$D(f(z), f(f(z)))$, in units of $D(z, f(z))$", ylabel="clamped error", ylim=(0, 3))
+    right.set(xlabel="$D(f(z), f(f(z)))$, in units of $D(z, f(z))$", ylabel="slope $c$", ylim=(0, 1.08))
+    right.legend()
+    return figure
+
+
+def seeds(scores: dict[str, list[dict[str, float]]]):
+    """Dots, one for each seed: {row: [{measure: share in [0, 1]}, one for each seed]}; a panel for each measure."""
+    measures = list(next(iter(scores.values()))[0])
+    figure, axes = plt.subplots(1, len(measures), figsize=(8.4, 0.3 * len(scores) + 0.9), sharey=True, squeeze=False)
+    for ax, measure in zip(axes[0], measures):
+        for i, three in enumerate(scores.values()):
+            ax.plot([score[measure] for score in three], [-i] * len(three), "o", color=GENERATED, markersize=5, alpha=0.7)
+        ax.set(xlim=(-0.03, 1.03), xlabel=f"share: {measure}", ylim=(0.6 - len(scores), 0.4))
+        ax.grid(axis="y", color="0.9")
+    axes[0, 0].set_yticks([-i for i in range(len(scores))], scores)
     return figure
 
 
 # chapter 3
-
-DRIFT = "#b5367a"  # one colour out of "magma", for drift drawn as a line
 
 
 def laws_and_drift(y, p_x, p, delta=None, ceiling=None, axes=None, labels: bool = True):
@@ -500,134 +457,173 @@ def clamped_responses(excess, curves: dict[str, np.ndarray]):
     return figure
 
 
-# chapter 1
+# chapter 4
 
 
-def drift_maps(maps: dict[str, object], x: Tensor, columns: int = 3, top: float = 1.5):
-    """One drift map for each {title: f}, with the data x (n, 2) drawn on it; one scale of colours for all."""
-    lines = -(-len(maps) // columns)
-    figure, axes = plt.subplots(lines, columns, figsize=(2.5 * columns + 0.9, 2.5 * lines), sharex=True, sharey=True, squeeze=False)
-    for ax, (name, f) in zip(axes.flat, maps.items()):
-        t, drift = drift_grid(f)
-        shown = ax.pcolormesh(t, t, drift, cmap="magma", vmin=0, vmax=top, shading="nearest", rasterized=True)
-        ax.scatter(*x.T, s=1.5, color=DATA, linewidths=0)
-        ax.set(aspect="equal", xlabel="$y_1$", ylabel="$y_2$")
-        ax.set_title(name, fontsize=9)
+def picture_manifold():
+    """Mental model on the ring: where an ideal f takes z, and its drift as a landscape with the data in the valley."""
+    g = torch.Generator().manual_seed(3)
+    angle = torch.linspace(0, 2 * np.pi, 200)
+    circle = torch.stack([angle.cos(), angle.sin()], -1)  # (200, 2)
+    z = torch.randn(26, 2, generator=g)
+    fz = z / z.norm(dim=-1, keepdim=True)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.7))
+    for ax in (left, right):
+        ax.plot(*circle.T, color=DATA, linewidth=2.5, zorder=2)
+        ax.set(xlim=(-2, 2), ylim=(-2, 2), aspect="equal", xlabel="$y_1$", ylabel="$y_2$")
+    left.quiver(*z.T, *(fz - z).T, angles="xy", scale_units="xy", scale=1, color="0.5", width=0.005, zorder=3)
+    left.scatter(*z.T, s=16, color=SOURCE, zorder=4, label="source $z$")
+    left.scatter(*fz.T, s=20, color=GENERATED, zorder=4, label="$f(z)$")
+    left.plot([], [], color=DATA, linewidth=2.5, label="data $x$")
+    left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, columnspacing=1.2, handletextpad=0.4)
+    left.set_title("where: $f$ moves $z$ onto the data and leaves $x$ in place")
+    t = torch.linspace(-2, 2, 161)
+    y = torch.stack(torch.meshgrid(t, t, indexing="xy"), -1)  # (161, 161, 2)
+    shown = right.pcolormesh(t, t, (y.norm(dim=-1) - 1).abs(), cmap="magma", shading="nearest", rasterized=True, zorder=1)
+    figure.colorbar(shown, ax=right, label="length of the move")
+    right.set_title("how far: a landscape with the data at its floor")
+    return figure
+
+
+def supports(shapes: dict[str, tuple], side: float = 1.9, n: int = 161):
+    """What is known exactly, {name: (`Manifold`, data x (m, 2))}: distance to the support in grey, else density in blue."""
+    figure, axes = plt.subplots(2, -(-len(shapes) // 2), figsize=(2.4 * -(-len(shapes) // 2) + 0.9, 4.8), sharex=True, sharey=True)
+    t = torch.linspace(-side, side, n)
+    y = torch.stack(torch.meshgrid(t, t, indexing="xy"), -1).reshape(-1, 2)
+    known = {"distance": ("Greys", 1.2, "distance to the data"), "density": ("Blues", 1.5, "density")}
+    shown = {}
+    for ax, (name, (shape, x)) in zip(axes.flat, shapes.items()):
+        kind = "density" if shape.distance is None else "distance"
+        value = shape.log_density(y).exp() if shape.distance is None else shape.distance(y)
+        cmap, top, _ = known[kind]
+        shown[kind] = ax.pcolormesh(t, t, value.reshape(n, n), cmap=cmap, vmin=0, vmax=top, shading="nearest", rasterized=True)
+        points(x, "x", ax, 1.5, limit=side)
+        ax.set_title(name)
         ax.label_outer()
-    for ax in axes.flat[len(maps) :]:
-        ax.set_axis_off()
-    figure.colorbar(shown, ax=axes, label="$|f(y) - y|$", extend="max")
+    for kind, mappable in shown.items():
+        figure.colorbar(mappable, ax=axes, label=known[kind][2], extend="max", shrink=0.8)
     return figure
 
 
-# chapter 2
-
-
-def forces(f, x: Tensor, z: Tensor, lengths: float = 0.35):
-    """What each term of the objective does to the graph of an f on the line.  x, z: (n, 1); f: (n, 1) -> (n, 1).
-
-    Arrows point down the gradient of the term with respect to the values of f that it may change.
-    """
-    fz = f(z)
-    u = fz.detach().requires_grad_()
-    (slope,) = torch.autograd.grad((u - f(u)).abs().sum(), u)  # of |u - f(u)|, with f frozen
-    with torch.no_grad():
-        fx, ffz = f(x), f(fz)
-        panels_ = {
-            "reconstruction: pulls the graph\nto the diagonal at $x$": (x, fx, (x - fx).sign(), DATA),
-            "idempotence: moves $f(z)$ to\nwhere the graph meets the diagonal": (z, fz, -slope.sign(), REFINED),
-            "tightness: pushes the graph\noff the diagonal at $f(z)$": (fz, ffz, (ffz - fz).sign(), GENERATED),
-        }
-        t = torch.linspace(-2, 2, 401)[:, None]
-        curve = f(t)
-    figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.5), sharey=True)
-    for ax, (title, (a, b, way, colour)) in zip(axes, panels_.items()):
-        ax.plot(t, t, color="0.6", linewidth=0.8, linestyle="--", label="diagonal, $f(y) = y$")
-        ax.plot(t, curve, color="black", linewidth=1.4, label="graph of $f$")
-        ax.plot(x, torch.full_like(x, -1.95), "|", color=DATA, markersize=7, label="data $x$")
-        a, b, way = (v.detach().flatten().numpy() for v in (a, b, way))
-        ax.quiver(a, b, 0 * a, lengths * way, angles="xy", scale_units="xy", scale=1, color=colour, width=0.008, zorder=3)
-        ax.plot(a, b, "o", color=colour, markersize=3.5)
-        ax.set(xlim=(-2, 2), ylim=(-2, 2), xlabel="$y$", aspect="equal")
-        ax.set_title(title, fontsize=9)
-    axes[0].set_ylabel("$f(y)$")
-    axes[0].legend(fontsize=7, loc="upper left")
-    return figure
-
-
-def routing():
-    """The paths of the three terms through copies of f: who is trained (filled) and who only passes the gradient on."""
-    figure, ax = plt.subplots(figsize=(8.4, 3.5))
-    rows = {
-        "reconstruction": (["$x$", ("f", DATA), "$f(x)$"], "$D(x,\\ f(x))$", DATA, "small"),
-        "idempotence": (["$z$", ("f", REFINED), "$f(z)$", ("f", None), "$f(f(z))$"], "$D(f(z),\\ f(f(z)))$", REFINED, "small"),
-        "tightness": (["$z$", ("f", "none"), "$\\mathrm{sg}\\,f(z)$", ("f", GENERATED), "$f(f(z))$"], "$D(f(z),\\ f(f(z)))$", GENERATED, "large"),
-    }
-    arrow = {"arrowstyle": "-|>", "linewidth": 1.1, "shrinkA": 0, "shrinkB": 0}
-    for i, (name, (path, loss, colour, way)) in enumerate(rows.items()):
-        y = 2 - i
-        ax.text(-0.5, y, name, color=colour, ha="right", va="center", fontsize=10)
-        ends = [0.0]
-        for j, node in enumerate(path):
-            at = 1.1 * j
-            if isinstance(node, tuple):
-                trained = node[1] not in (None, "none")
-                box = {"boxstyle": "round,pad=0.42", "facecolor": node[1] if trained else "white", "edgecolor": colour,
-                       "linestyle": "-" if trained or node[1] is None else ":"}  # fmt: skip
-                ax.text(at, y, "$f$", ha="center", va="center", color="white" if trained else "black", bbox=box, fontsize=11)
-            else:
-                ax.text(at, y, node, ha="center", va="center", fontsize=10)
-            if j:
-                ax.annotate("", (at - 0.42, y), (ends[-1] + 0.36, y), arrowprops=arrow | {"color": "0.45"})
-            ends.append(at)
-        ax.text(5.15, y, f"make {loss} {way}", va="center", fontsize=10)
-        trained_at = max(1.1 * j for j, node in enumerate(path) if isinstance(node, tuple) and node[1] not in (None, "none"))
-        back = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.6, "connectionstyle": "arc3,rad=0.25"}
-        ax.annotate("", (trained_at, y + 0.24), (ends[-1], y + 0.2), arrowprops=back)
-    ax.set(xlim=(-1.7, 7.9), ylim=(-0.5, 2.75))
-    ax.set_axis_off()
-    return figure
-
-
-def graphs(snapshots: dict[int, object], x: Tensor, z: Tensor):
-    """The graph of an f on the line at steps of training, {step: f}; data x and f(z) as marks.  x, z: (n, 1)."""
-    figure, axes = plt.subplots(1, len(snapshots), figsize=(2.35 * len(snapshots), 2.7), sharey=True, squeeze=False)
-    t = torch.linspace(-2.5, 2.5, 501)[:, None]
-    for ax, (step, f) in zip(axes[0], snapshots.items()):
+def film(networks: dict, x: Tensor, z: Tensor, top: float = 1.5):
+    """Columns are networks, {title, or step of training: f}: above f(z) over the data x, below the drift map.  x, z: (n, 2)."""
+    figure, axes = plt.subplots(2, len(networks), figsize=(1.75 * len(networks) + 0.9, 3.75), sharex=True, sharey=True)
+    for (above, below), (title, f) in zip(axes.T, networks.items()):
         with torch.no_grad():
-            ax.plot(t, t, color="0.6", linewidth=0.8, linestyle="--")
-            ax.plot(t, f(t), color="black", linewidth=1.4)
-            ax.plot(x, x, ".", color=DATA, markersize=3, label="data $x$")
-            fz = f(z)
-            ax.plot(torch.full_like(fz, -2.4), fz, "_", color=GENERATED, markersize=7, alpha=0.4, label="$f(z)$")
-        ax.set(xlim=(-2.5, 2.5), ylim=(-1.9, 1.9), xlabel="$y$", title=f"step {step:,}")
-    axes[0, 0].set_ylabel("$f(y)$")
-    axes[0, 0].legend(fontsize=7, loc="lower right")
+            points(x, "x", above, 1.5)
+            points(f(z), "fz", above, 2.5)
+        shown = _drift_map(below, f, top, n=81)
+        below.set(aspect="equal", xlabel="$y_1$", ylabel="$y_2$")
+        above.set_title(title if isinstance(title, str) else f"step {title:,}")
+        above.label_outer(), below.label_outer()
+    figure.colorbar(shown, ax=axes, shrink=0.6, label="$|f(y) - y|$", extend="max")
     return figure
 
 
-def clamp_curves(factors=(0.5, 1.5), limit: float = 1.0):
-    """The clamp of tightness and its slope against the error, at D(z, f(z)) = limit, for several a."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.7))
-    error = torch.linspace(0, 3, 200)
-    for a, shade in zip((*factors, None), plt.get_cmap("magma")(np.linspace(0.75, 0.1, len(factors) + 1))):
-        value, slope = ign_core.clamped(error, torch.full_like(error, limit), a)
-        for ax, values in ((left, value), (right, slope)):
-            ax.plot(error, values, color=shade, label=f"$a$ = {a}" if a else "no clamp")
-    left.set(xlabel="$D(f(z), f(f(z)))$, in units of $D(z, f(z))$", ylabel="clamped error", ylim=(0, 3))
-    right.set(xlabel="$D(f(z), f(f(z)))$, in units of $D(z, f(z))$", ylabel="slope $c$", ylim=(0, 1.08))
-    right.legend()
+def landscape(f, x: Tensor, z: Tensor, title: str = "", top: float = 1.5):
+    """Three panels of one f: the field f(y) - y, the drift map with data x on it, and f(z).  x, z: (n, 2)."""
+    figure, (a, b, c) = plt.subplots(1, 3, figsize=(9.6, 3.1))
+    y, move = moves(f)
+    points(x, "x", a, 2)
+    a.quiver(*y.T, *move.T, angles="xy", scale_units="xy", scale=1, color="0.25", width=0.004, zorder=3)
+    a.set_title("field $f(y) - y$")
+    shown = _drift_map(b, f, top)
+    points(x[:300], "x", b, 2)
+    figure.colorbar(shown, ax=b, label="$|f(y) - y|$", extend="max")
+    b.set_title("drift map")
+    with torch.no_grad():
+        points(z, "z", c, 2)
+        points(f(z), "fz", c, 3)
+    c.set_title("source and $f(z)$")
+    if title:
+        figure.suptitle(title, fontsize=10)
     return figure
 
 
-def seeds(scores: dict[str, list[dict[str, float]]]):
-    """Dots, one for each seed: {row: [{measure: share in [0, 1]}, one for each seed]}; a panel for each measure."""
-    measures = list(next(iter(scores.values()))[0])
-    figure, axes = plt.subplots(1, len(measures), figsize=(8.4, 0.3 * len(scores) + 0.9), sharey=True, squeeze=False)
-    for ax, measure in zip(axes[0], measures):
-        for i, three in enumerate(scores.values()):
-            ax.plot([score[measure] for score in three], [-i] * len(three), "o", color=GENERATED, markersize=5, alpha=0.7)
-        ax.set(xlim=(-0.03, 1.03), xlabel=f"share: {measure}", ylim=(0.6 - len(scores), 0.4))
-        ax.grid(axis="y", color="0.9")
-    axes[0, 0].set_yticks([-i for i in range(len(scores))], scores)
+def against_ratio(rows: list[dict], measures: dict[str, str], manifolds: tuple[str, ...], baselines: dict, theory=None):
+    """Measures against lambda: a dot for each seed, a line through their means; {key: axis label} down, manifolds across.
+
+    rows: of results/coverage_2d.json.  baselines: {manifold: {"real" and "source": measures}}, drawn as lines.  theory:
+    {key: function of lambda}, where there is one; it is drawn dashed.
+    """
+    figure, axes = plt.subplots(len(measures), len(manifolds), sharex=True, sharey="row", squeeze=False,
+                                figsize=(3.9 * len(manifolds), 1.7 * len(measures) + 0.5))  # fmt: skip
+    band = dict(color="0.85", linewidth=6, zorder=0)
+    dots = dict(color=GENERATED, markersize=4, alpha=0.6, linewidth=0, label="$f(z)$, one seed")
+    for j, name in enumerate(manifolds):
+        for i, (key, label) in enumerate(measures.items()):
+            ax, mine = axes[i, j], [r for r in rows if r["manifold"] == name]
+            ratios = sorted({r["ratio"] for r in mine})
+            ax.axvline(1, **band)
+            for kind, colour in (("real", DATA), ("source", SOURCE)):
+                if key in baselines[name][kind]:
+                    ax.axhline(baselines[name][kind][key], color=colour, linewidth=1, label=f"{kind} against real")
+            if theory and key in theory:
+                t = np.linspace(min(ratios), 1, 200)  # where there is a bound: up to lambda = 1
+                ax.plot(t, [theory[key](v) for v in t], color="black", linestyle="--", linewidth=1, label="bound, chapter 3")
+            ax.plot([r["ratio"] for r in mine], [r[key] for r in mine], "o", **dots)
+            mean = [np.mean([r[key] for r in mine if r["ratio"] == v]) for v in ratios]
+            ax.plot(ratios, mean, color=GENERATED, linewidth=1.4, label="mean of the seeds")
+            ax.set(title=name if i == 0 else "", ylabel=label if j == 0 else "",
+                   xlabel="$\\lambda$" if i + 1 == len(measures) else "")  # fmt: skip
+            ax.set_ylim(0, 1.15 * max([r[key] for r in rows] + [b["real"].get(key, 0) for b in baselines.values()]))
+    labels = {label: handle for ax in axes.flat for handle, label in zip(*ax.get_legend_handles_labels())}
+    figure.legend(labels.values(), labels, loc="outside lower center", ncols=5, columnspacing=1.2, handletextpad=0.5)
+    return figure
+
+
+# chapter 6
+
+
+def spectra(kinds: dict[str, tuple[Tensor, str]]):
+    """Root mean square of the spectrum against the radius of the frequency.  {label: (images (n, 1, H, W), colour)}.
+
+    The first line is drawn wide, so that it is seen below one that coincides with it.
+    """
+    figure, ax = plt.subplots(figsize=(5.5, 3))
+    for i, (label, (x, colour)) in enumerate(kinds.items()):
+        power = torch.fft.fft2(x.double(), norm="ortho").abs().square().mean((0, 1))  # (H, W)
+        side = power.shape[-1]
+        axis = torch.fft.fftfreq(side) * side
+        radius = (axis[:, None] ** 2 + axis[None] ** 2).sqrt().round().long().flatten()
+        mean = torch.zeros(int(radius.max()) + 1, dtype=power.dtype).index_add_(0, radius, power.flatten()) / radius.bincount()
+        ax.plot(mean[: side // 2 + 1].sqrt(), color=colour, label=label, marker="o", markersize=3, linewidth=1.5 if i else 5)
+    ax.set(xlabel="spatial frequency (cycles per image)", ylabel="spectrum, root mean square", yscale="log")
+    ax.legend()
+    return figure
+
+
+def class_shares(kinds: dict[str, tuple[list[float], str]], names=tuple("0123456789")):
+    """Bars of class shares, {label: (share of each class, colour)}, with the uniform share as a line."""
+    figure, ax = plt.subplots(figsize=(6, 2.6))
+    width = 0.8 / len(kinds)
+    for i, (label, (share, colour)) in enumerate(kinds.items()):
+        ax.bar(np.arange(len(share)) + (i - (len(kinds) - 1) / 2) * width, share, width, color=colour, label=label)
+    ax.axhline(1 / len(names), color="black", linewidth=0.8, linestyle=":")
+    ax.set(xticks=range(len(names)), xticklabels=names, xlabel="class, by the classifier", ylabel="share")
+    ax.legend(ncols=len(kinds))
+    return figure
+
+
+# the cover
+
+
+def cover(x: Tensor, z: Tensor, fz: Tensor, ffz: Tensor):
+    """Noise on its way to a curve: a line from each z to f(z), a short one on to f(f(z)).  x (m, 2), the others (n, 2)."""
+    from matplotlib.collections import LineCollection
+    from matplotlib.colors import LinearSegmentedColormap, to_rgba
+
+    x, z, fz, ffz = (y.detach().cpu().numpy() for y in (x, z, fz, ffz))
+    figure, ax = plt.subplots(figsize=(11, 5.2), dpi=130)
+    ax.scatter(*x.T, s=26, color=DATA, alpha=0.12, linewidths=0)
+    t = np.linspace(0, 1, 25)[:, None, None]
+    path = (1 - t) * z + t * fz  # (25, n, 2)
+    segments = np.stack([path[:-1], path[1:]], 2).reshape(-1, 2, 2)
+    fade = LinearSegmentedColormap.from_list("fade", [to_rgba(SOURCE, 0.25), to_rgba(GENERATED, 0.7)])
+    ax.add_collection(LineCollection(segments, array=np.repeat(t[:-1, 0, 0], len(z)), cmap=fade, linewidths=0.8))
+    ax.add_collection(LineCollection(np.stack([fz, ffz], 1), colors=REFINED, linewidths=1))
+    for y, colour, size in ((z, SOURCE, 9), (fz, GENERATED, 9), (ffz, REFINED, 5)):
+        ax.scatter(*y.T, s=size, color=colour, linewidths=0, zorder=3)
+    ax.set(xlim=(-2.65, 2.65), ylim=(-1.25, 1.25), aspect="equal")
+    ax.set_axis_off()
     return figure

@@ -7,7 +7,6 @@ All three run side by side in one process, turn by turn, so that a busy machine 
 """
 
 import json
-import os
 import statistics
 import time
 from pathlib import Path
@@ -70,10 +69,7 @@ def main(
     for name, row in result["rows"].items():
         print(f"| {name} | {row['images a second']} | {row['ratio']:.2f} |")
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        aside = out.with_name(f".{out.name}.{os.getpid()}")
-        aside.write_text(json.dumps(result, indent=1) + "\n")
-        os.replace(aside, out)
+        ign_core.write_file(out, (json.dumps(result, indent=1) + "\n").encode())
 
 
 def _wait(device: str) -> None:

@@ -10,7 +10,6 @@ all at once, so that a stopped experiment goes on where it was.  About 20 second
 import argparse
 import itertools
 import json
-import os
 import sys
 import time
 from dataclasses import asdict, replace
@@ -121,14 +120,11 @@ def digits(value):
 
 
 def write(path: Path, content: dict) -> None:
-    """One row to a line, written aside and renamed: a reader never finds half a file."""
+    """One row to a line."""
     head = {k: v for k, v in content.items() if k != "rows"}
     lines = ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in content["rows"])
     text = json.dumps(head, indent=1, ensure_ascii=False)[:-2] + ',\n "rows": [\n' + lines + "\n ]\n}\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text)
-    os.replace(aside, path)
+    ign_core.write_file(path, text.encode())
 
 
 def main() -> None:
@@ -151,7 +147,7 @@ def main() -> None:
     content |= {"versions": {"torch": torch.__version__, "POT": ot.__version__}}
     content |= {"baselines": digits({name: baselines(name) for name in MANIFOLDS}), "rows": []}
     if options.out.exists():
-        before = json.loads(options.out.read_text())
+        before = json.loads(options.out.read_text(encoding="utf-8"))
         changed = [k for k in content if k != "rows" and json.loads(json.dumps(content[k])) != before.get(k)]
         if changed:
             raise SystemExit(f"{options.out} was made with other {', '.join(changed)}; give another --out or delete it.")

@@ -1,5 +1,6 @@
 """Sources, networks, iterate and project, save and load."""
 
+import functools
 import hashlib
 import io
 import json
@@ -15,7 +16,9 @@ import safetensors.torch
 import torch
 from torch import nn
 
+import checks
 import ign_core
+from checks import same
 from ign_core import ConvAutoencoder, FourierSource, GaussianSource, Model, Recipe
 
 # ------------------------------------------------------------------------------------------------------------- sources
@@ -125,9 +128,7 @@ def test_fourier_source_takes_any_data_set():
     assert torch.equal(FourierSource.of(Counted(data), chunk=8).std, FourierSource.of(data, chunk=8).std)
 
 
-def one_sentence(caught) -> None:
-    text = str(caught.value)
-    assert "\n" not in text and text.endswith(".") and len(text) < 300
+one_sentence = functools.partial(checks.one_sentence, at_most=300)
 
 
 @pytest.mark.parametrize(
@@ -272,11 +273,6 @@ TINY = Recipe("tiny", "none", size=8, width=8, code=8, source="gaussian")
 
 def card_of(recipe: Recipe) -> dict:
     return {"format": ign_core.FORMAT, "recipe": asdict(recipe), "metrics": {"f³(z)": 0.5}}
-
-
-def same(a: nn.Module, b: nn.Module) -> bool:
-    a, b = a.state_dict(), b.state_dict()
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 import ign_core
+from checks import one_sentence, same
 from ign_core import FourierSource, GaussianSource, Order, Recipe, fit
 
 TINY = Recipe("tiny", "none", size=8, width=8, code=8, batch=8, steps=6, lr=1e-3, source="gaussian", precision="32-true")
@@ -38,11 +39,6 @@ def train(recipe: Recipe, f: nn.Module | None = None, **options):
     return fit(f, ign_core.source_of(recipe, data), data, recipe, progress=False, **options)
 
 
-def same(a: nn.Module, b: nn.Module) -> bool:
-    a, b = a.state_dict(), b.state_dict()
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
-
-
 def finite(f: nn.Module) -> bool:
     return all(torch.isfinite(t).all() for t in f.state_dict().values())
 
@@ -57,11 +53,6 @@ def state_of(folder, recipe: Recipe = TINY) -> tuple[dict, dict]:
     path = Path(folder) / f"{recipe.name}.train.safetensors"
     with safetensors.safe_open(path, "pt") as file:
         return {k: file.get_tensor(k) for k in file.keys()}, json.loads(file.metadata()["ign"])
-
-
-def one_sentence(caught) -> None:
-    text = str(caught.value)
-    assert "\n" not in text and text.endswith(".") and len(text) < 400
 
 
 # ------------------------------------------------------------------------------------------------------------ the loop

@@ -15,6 +15,7 @@ import torchvision
 
 import ign_core
 import ign_data
+from checks import one_sentence
 
 RAW = Path(os.environ.get("IGN_DATA", "/nonexistent")) / "MNIST" / "raw"
 needs_mnist = pytest.mark.skipif(not RAW.is_dir(), reason="IGN_DATA is not set to a folder with MNIST/raw")
@@ -33,11 +34,6 @@ def forget():
     ign_data.load.cache_clear()
     yield
     ign_data.load.cache_clear()
-
-
-def one_sentence(caught) -> None:
-    text = str(caught.value)
-    assert "\n" not in text and text.endswith(".") and len(text) < 400
 
 
 def framed(x: torch.Tensor) -> bool:
