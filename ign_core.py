@@ -18,7 +18,7 @@ import platform
 import sysconfig
 import time
 from copy import deepcopy
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Callable, NamedTuple
 
@@ -125,6 +125,21 @@ class MLP(nn.Module):
         return self.layers(y)
 
 
+class _ToCode(nn.Conv2d):
+    """A convolution over all of its input, (n, C, k, k) -> (n, code, 1, 1), computed as the matrix product that it is."""
+
+    def forward(self, y: Tensor) -> Tensor:
+        return nn.functional.linear(y.flatten(1), self.weight.flatten(1), self.bias)[:, :, None, None]
+
+
+class _FromCode(nn.ConvTranspose2d):
+    """Its mirror image, (n, code, 1, 1) -> (n, C, k, k)."""
+
+    def forward(self, code: Tensor) -> Tensor:
+        y = (code.flatten(1) @ self.weight.flatten(1)).unflatten(1, self.weight.shape[1:])
+        return y if self.bias is None else y + self.bias[:, None, None]
+
+
 class ConvAutoencoder(nn.Module):
     """f for images: (n, C, size, size) -> the same, in [-1, 1] by tanh (DCGAN layers, paper section 3 and appendix).
 
@@ -152,10 +167,10 @@ class ConvAutoencoder(nn.Module):
         down = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]  # no normalisation at the borders of f, as DCGAN
         for i, o in zip(widths, widths[1:]):
             down += [nn.Conv2d(i, o, 4, 2, 1, bias=norm == "none"), norm_of(o), nn.LeakyReLU(0.2)]
-        up = [nn.ConvTranspose2d(code, widths[-1], side, bias=norm == "none"), norm_of(widths[-1]), nn.ReLU()]
+        up = [_FromCode(code, widths[-1], side, bias=norm == "none"), norm_of(widths[-1]), nn.ReLU()]
         for i, o in zip(widths[::-1], widths[-2::-1]):
             up += [nn.ConvTranspose2d(i, o, 4, 2, 1, bias=norm == "none"), norm_of(o), nn.ReLU()]
-        self.encoder = nn.Sequential(*down, nn.Conv2d(widths[-1], code, side))
+        self.encoder = nn.Sequential(*down, _ToCode(widths[-1], code, side))
         self.decoder = nn.Sequential(*up, nn.ConvTranspose2d(width, channels, 4, 2, 1), nn.Tanh())
         for m in self.modules():
             if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)):
@@ -207,6 +222,9 @@ def _full(t: Tensor) -> Tensor:
 # ----------------------------------------------------------------------------------------------------------- objective
 
 
+Extra = Callable[[nn.Module, Tensor, Tensor, Tensor, Tensor], Tensor]  # (f, x, z, fx, fz) -> (), a term of one's own
+
+
 class Losses(NamedTuple):
     """What an objective returns: `total` () to call backward on; the three terms (n,), unweighted and detached."""
 
@@ -226,6 +244,7 @@ def literal_objective(
     tightness: float = 2.5,
     clamp: float | None = 1.5,
     distance: str | Distance = "l1",
+    extra: Extra | None = None,
 ) -> Losses:
     """The paper's training step as it is written (section 2.2, eq. 1-7 and its listing): four passes, one frozen copy.
 
@@ -237,7 +256,8 @@ def literal_objective(
               through a D(z, f(z)) tanh(. / (a D(z, f(z)))), a = `clamp`; None turns the clamp off
 
     x, z: (n, *shape), batch sizes may differ.  Weights: of the terms; the ratio tightness/reconstruction is the book's
-    lambda.  Returns `Losses`; only `total` carries a graph.
+    lambda.  extra: a remedy's term (chapter 11), extra(f, x, z, fx, fz) -> (), added to the total; through fz it trains the
+    inner f.  Returns `Losses`; only `total` carries a graph.
     ValueError: x and z are not of one sample shape, or one of them is empty.
     """
     D = distance_of(distance)
@@ -257,6 +277,7 @@ def literal_objective(
     l_i = D(fz, f_copy(fz))
     l_t, _ = clamped(D(fz.detach(), f(fz.detach())), D(z, fz).detach(), clamp)
     total = reconstruction * l_r.mean() + idempotence * l_i.mean() - tightness * l_t.mean()
+    total = total if extra is None else total + extra(f, x, z, fx, fz)
     return Losses(total, l_r.detach(), l_i.detach(), l_t.detach())
 
 
@@ -270,6 +291,7 @@ def objective(
     tightness: float = 2.5,
     clamp: float | None = 1.5,
     distance: str | Distance = "l1",
+    extra: Extra | None = None,
 ) -> Losses:
     """The same step in one graph and two applications of f; arguments, values and gradients are `literal_objective`'s.
 
@@ -283,7 +305,8 @@ def objective(
     """
     if tightness == 0 or mixes_samples(f):
         return literal_objective(
-            f, x, z, reconstruction=reconstruction, idempotence=idempotence, tightness=tightness, clamp=clamp, distance=distance
+            f, x, z, reconstruction=reconstruction, idempotence=idempotence, tightness=tightness, clamp=clamp,
+            distance=distance, extra=extra,
         )
     D = distance_of(distance)
     _check_pair(x, z)
@@ -303,6 +326,7 @@ def objective(
         y.register_hook(lambda grad: (grad * ratio).to(grad.dtype))
     inner = D(fz, ffz.detach())
     total = reconstruction * l_r.mean() + idempotence * inner.mean() - tightness * outer.mean()
+    total = total if extra is None else total + extra(f, x, z, fx, fz)
     return Losses(total, l_r.detach(), inner.detach(), l_t.detach())
 
 
@@ -351,8 +375,12 @@ class Recipe:
     reconstruction: float = 20.0
     idempotence: float = 20.0
     tightness: float = 2.5  # the paper's 20 / 20 / 2.5
+    tightness_end: float | None = None  # its value at the last step; a cosine leads there
     clamp: float | None = 1.5
     distance: str = "l1"
+    distance_end: str | None = None  # the distance of the second half of the steps (the paper's two-step loss)
+    extras: dict[str, float] = field(default_factory=dict)  # terms of `ign_remedies.EXTRAS` and their weights
+    method: str = "ign"  # or a baseline of `ign_baselines.METHODS`
     ramp: int = 0  # steps over which idempotence and tightness grow from 1 % to full; faces need it
     lr: float = 1e-4
     lr_end: float = 1.0  # share of lr left at the last step; a cosine leads there
@@ -386,6 +414,11 @@ def source_of(recipe: Recipe, data) -> nn.Module:
     if recipe.source not in SOURCES:
         raise ValueError(f"source {recipe.source!r} is unknown; use {' or '.join(SOURCES)}.")
     return FourierSource.of(data) if recipe.source == "fourier" else GaussianSource(recipe.shape)
+
+
+def blank_source(recipe: Recipe) -> nn.Module:
+    """The recipe's source before it is fitted to anything, for `load` to fill."""
+    return SOURCES[recipe.source](recipe.shape)
 
 
 # ----------------------------------------------------------------------------------------------------------------- fit
@@ -446,7 +479,7 @@ def fit(
     out: folder for the resumable state NAME.train.safetensors and, for images, grids of samples; None writes nothing.
     resume: go on from that state, bit for bit as if never stopped.
     every: steps between rows of the history, saved states and calls of callback(step, averaged f); None: 200 of them.
-    loss: `objective`, or another with its signature.  fabric: a Lightning Fabric of your own (several devices).
+    loss: `objective`, or another with its signature; `ign_baselines.train` finds that of a recipe with remedies.  fabric: a Lightning Fabric of your own (several devices).
     Raises ValueError: data of the wrong shape or range, or nothing to resume from; FloatingPointError: NaN, with the last
     good weights kept in f and, given `out`, on disk.
     """
@@ -454,8 +487,13 @@ def fit(
     device, weights = fabric.device, {k: getattr(recipe, k) for k in ("reconstruction", "idempotence", "tightness")}
     every = every or max(recipe.steps // 200, 1)
     _check_data(data, recipe)
+    if loss is objective and (recipe.method != "ign" or recipe.extras or {recipe.distance, recipe.distance_end or "l1"} - set(DISTANCES)):
+        raise ValueError(f"recipe {recipe.name!r} is no plain IGN; train it by `ign_baselines.train(recipe, data)`.")
     state_path = None if out is None else Path(out) / f"{recipe.name}.train.safetensors"
 
+    last = recipe.tightness_end
+    if last is not None and not weights["tightness"] > 0:
+        raise ValueError("tightness_end needs a tightness above 0 to start from; set both.")
     source = source.to(device)
     average = deepcopy(f).to(device).eval().requires_grad_(False)
     optimiser = torch.optim.Adam(f.parameters(), recipe.lr, recipe.betas)
@@ -472,18 +510,20 @@ def fit(
     began = time.perf_counter() - seconds
 
     for step, x in zip(bar, loader):
+        done = step / recipe.steps
         share = min(1.0, 0.01 + 0.99 * step / recipe.ramp) if recipe.ramp else 1.0
+        tightness = weights["tightness"] * (1.0 if last is None else _cosine(done, last / weights["tightness"]))
         for group in optimiser.param_groups:
-            group["lr"] = recipe.lr * _cosine(step / recipe.steps, recipe.lr_end)
+            group["lr"] = recipe.lr * _cosine(done, recipe.lr_end)
         x = x.to(device)
         z = source.sample(len(x), generator)
         losses = loss(
             f, x, z,
             reconstruction=weights["reconstruction"],
             idempotence=weights["idempotence"] * share,
-            tightness=weights["tightness"] * share,
+            tightness=tightness * share,
             clamp=recipe.clamp,
-            distance=recipe.distance,
+            distance=recipe.distance_end if recipe.distance_end and done >= 0.5 else recipe.distance,
         )  # fmt: skip
         optimiser.zero_grad()
         fabric.backward(losses.total)
@@ -507,7 +547,7 @@ def fit(
             if out is not None and fabric.is_global_zero:
                 _store(state_path, recipe, step + 1, seconds, history, f.module, average, source, optimiser, generator, fabric)
                 if len(recipe.shape) == 3:
-                    _grid(average, source, Path(out) / f"{recipe.name}-samples" / f"{step + 1:07d}.png")
+                    write_samples(average, source, Path(out) / f"{recipe.name}-samples" / f"{step + 1:07d}.png")
             if callback is not None:
                 callback(step + 1, average)
 
@@ -584,12 +624,13 @@ def _put_back(f: nn.Module, average: nn.Module, good: list[Tensor]) -> None:
 
 
 @torch.no_grad()
-def _grid(f: nn.Module, source: nn.Module, path: Path) -> None:
+def write_samples(f: nn.Module, source: nn.Module, path: Path, n: int = 64, columns: int = 8, seed: int = 0) -> None:
+    """A PNG of f(z) for n draws of the source, in rows of `columns`."""
     from torchvision.utils import save_image
 
-    z = source.sample(64, torch.Generator(source.mean.device if hasattr(source, "mean") else source.std.device).manual_seed(0))
+    z = source.sample(n, torch.Generator(source.std.device).manual_seed(seed))
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_image(f(z), path, nrow=8, normalize=True, value_range=(-1, 1))
+    save_image(f(z), path, nrow=columns, normalize=True, value_range=(-1, 1))
 
 
 def _device_name(device: torch.device, world: int) -> str:
@@ -664,12 +705,17 @@ def save(model: Model, path: str | Path) -> None:
     write(path, tensors, model.card)
 
 
-def load(name: str | Path, device: str | torch.device = "cpu") -> Model:
-    """The `Model` that `save` wrote: by path, or by name from the shipped checkpoints ("mnist").  Errors: see `read`."""
+def load(name: str | Path, device: str | torch.device = "cpu", build=build, source=blank_source) -> Model:
+    """The `Model` that `save` wrote: by path, or by name from the shipped checkpoints ("mnist").  Errors: see `read`.
+
+    build, source: what makes the empty f and source of a recipe; `ign_baselines.load` gives others.
+    """
     tensors, card = read(name)
     try:
         recipe = recipe_from(card["recipe"])
-        f, source = build(recipe), SOURCES[recipe.source](recipe.shape)
+        if source is blank_source and recipe.method not in ("ign", "denoise", "imle"):
+            raise ValueError(f"the checkpoint {name} is of a baseline, {recipe.method!r}; load it by ign_baselines.load.")
+        f, source = build(recipe), source(recipe)
         _fill(f, "f", tensors), _fill(source, "source", tensors)
     except (KeyError, TypeError, RuntimeError) as error:
         raise ValueError(f"the checkpoint {name} is of another architecture than its card says ({error}).".replace("\n", " ")) from None

@@ -342,6 +342,20 @@ def result(name: str) -> dict:
     raise FileNotFoundError(f"there is no results/{name}.json; run the command that writes it, or take it from the repository.")
 
 
+def runs(family: str) -> dict[str, list[dict]]:
+    """A family of runs that `train.py sweep FAMILY` measured: {variant: records, one a seed}, in the order of seeds.
+
+    FileNotFoundError: there is none.
+    """
+    for folder in ign_core.shipped_in("results"):
+        found: dict[str, list[dict]] = {}
+        for path in sorted((folder / "runs" / family).glob("*-s[0-9]*.json"), key=lambda p: int(p.stem.rpartition("-s")[2])):
+            found.setdefault(path.stem.rpartition("-s")[0], []).append(json.loads(path.read_text(encoding="utf-8")))
+        if found:
+            return found
+    raise FileNotFoundError(f"there are no results of {family!r}; run `python train.py sweep {family}`, or take them from the repository.")
+
+
 # ---------------------------------------------------------------------------------------------------------- corruptions
 
 

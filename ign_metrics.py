@@ -6,7 +6,9 @@ trains (`python train.py classifier`).  Every table of the book shows the same n
 
 import contextlib
 import io
+import math
 import warnings
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +41,13 @@ class Classifier(nn.Module):
         """(n, 1, 32, 32) -> (n, 64), the activations that all distances are measured on."""
         return self.body(x)
 
+    def layers(self, x: Tensor) -> list[Tensor]:
+        """(n, 1, 32, 32) -> the maps after each of the three convolutions, (n, 32, 16, 16) to (n, 128, 4, 4)."""
+        maps = []
+        for start in (0, 3, 6):
+            maps.append(x := self.body[start : start + 3](x))
+        return maps
+
     def forward(self, x: Tensor) -> Tensor:
         return self.head(F.relu(self.body(x)))
 
@@ -60,7 +69,7 @@ def train_classifier(recipe, train: ign_data.Images, test: ign_data.Images, prog
         x = F.pad(train[index], (2, 2, 2, 2), value=-1.0)
         i, j = torch.randint(0, 5, (2,), generator=generator).tolist()
         x = x[..., i : i + train.size, j : j + train.size]
-        loss = F.cross_entropy(net(x), train.labels[index], label_smoothing=0.05)
+        loss = F.cross_entropy(net(x), train.labels[index])  # no smoothing: it would cap the confidence of real digits
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -117,6 +126,29 @@ def frechet(real: Tensor, fake: Tensor) -> float:
     return _updated(FrechetInceptionDistance, real, fake).compute().item()
 
 
+def frechet_at_infinity(real: Tensor, fake: Tensor, parts: int = 4, seed: int = 0) -> tuple[float, float]:
+    """Fréchet distance without its bias, by a line in 1/n (Chong and Forsyth 2020): (limit, slope), FD(n) ~ limit + slope / n.
+
+    real, fake: (n, d), (m, d) features; both sets shrink together, so that the line removes the bias of either.  The FD of
+    n/j samples, j = 1, ..., parts, is a mean over j disjoint parts.  The limit may be a little below 0 for equal laws.
+    ValueError: fewer than 2 d samples in a part, unequal d, NaN.
+    """
+    for features in (real, fake):
+        if features.ndim != 2 or features.shape[1] != real.shape[1] or not torch.isfinite(features).all():
+            raise ValueError(f"features must be finite and (n, d) with one d; got {tuple(real.shape)} and {tuple(fake.shape)}.")
+    if parts < 2:
+        raise ValueError(f"a line needs two sizes and parts is {parts}; give 2 or more.")
+    n = min(len(real), len(fake))
+    _enough(n, 2 * parts * real.shape[1])
+    generator = torch.Generator().manual_seed(seed)
+    real, fake = (features[torch.randperm(len(features), generator=generator)[:n]] for features in (real, fake))
+    sizes = [n // j for j in range(1, parts + 1)]
+    means = [sum(frechet(a, b) for a, b in zip(real.split(size)[:j], fake.split(size)[:j])) / j for j, size in enumerate(sizes, 1)]
+    inverse = torch.stack([torch.ones(parts), 1 / torch.tensor(sizes)], 1).double()
+    limit, slope = torch.linalg.lstsq(inverse, torch.tensor(means).double()[:, None]).solution.flatten().tolist()
+    return limit, slope
+
+
 def kernel(real: Tensor, fake: Tensor, subsets: int = 50, subset_size: int = 500, seed: int = 0) -> float:
     """Kernel distance, unbiased in the sample size (Binkowski et al. 2018), by torchmetrics; mean over subsets."""
     from torchmetrics.image.kid import KernelInceptionDistance
@@ -144,7 +176,8 @@ def neighbours(real: Tensor, fake: Tensor, k: int = NEIGHBOURS) -> dict[str, flo
     from prdc import compute_prdc
 
     _enough(min(len(real), len(fake)), k + 1)
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints the number of samples
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():  # it prints the number of samples
+        warnings.simplefilter("ignore")  # of scikit-learn, about the threads that it makes itself
         result = compute_prdc(real.numpy(), fake.numpy(), nearest_k=k)
     return {name: float(result[name]) for name in ("precision", "recall", "density", "coverage")}
 
@@ -155,7 +188,123 @@ def class_histogram(labels: Tensor, classes: int = 10) -> tuple[list[float], flo
     return share.tolist(), torch.xlogy(share, share * classes).sum().item()
 
 
+# ------------------------------------------------------------------------------------------------------------ on images
+
+
+def high_frequencies(x: Tensor) -> float:
+    """Share of the images' power, mean image removed, beyond half of the highest frequency: (n, C, H, W) -> [0, 1].
+
+    Divide by the same number for real data and you have the sharpness of chapter 11: below 1 is blur, above it noise.
+    """
+    _, _, height, width = x.shape
+    power = torch.fft.fft2(x - x.mean(0)).abs().square().sum((0, 1))
+    u, v = (torch.fft.fftfreq(side).abs() for side in (height, width))
+    return (power[torch.maximum(u[:, None], v[None]) > 0.25].sum() / power.sum()).item()
+
+
+def nearest(x: Tensor, train, k: int = 1, chunk: int = 5_000) -> tuple[Tensor, Tensor]:
+    """The k nearest training images of each x, in L2 over the pixels: distances (n, k), ascending, and indices (n, k).
+
+    x: (n, C, H, W).  train: a tensor (m, C, H, W) or an `ign_data.Images`; it is read `chunk` images at a time.
+    ValueError: NaN, out of [-1, 1], unequal shapes, or m < k.
+    """
+    check_images(x, 1)
+    _enough(len(train), k)
+    best, where = torch.full((len(x), 0), torch.inf), torch.zeros(len(x), 0, dtype=torch.long)
+    for start in range(0, len(train), chunk):
+        part = check_images(train[torch.arange(start, min(start + chunk, len(train)))], 1)
+        if part.shape[1:] != x.shape[1:]:
+            raise ValueError(f"the images are {tuple(x.shape[1:])} and the training images {tuple(part.shape[1:])}; give one shape.")
+        squares = _square_distances(x.flatten(1) + 1, part.flatten(1) + 1)  # most pixels are -1: their squares shall be small
+        best = torch.cat([best, squares], 1)
+        where = torch.cat([where, torch.arange(start, start + len(part)).expand(len(x), -1)], 1)
+        best, order = best.topk(min(k, best.shape[1]), largest=False)
+        where = where.gather(1, order)
+    exact = torch.stack([(x - train[index]).flatten(1).norm(dim=1) for index in where.T], 1)  # 0 for a copy, without rounding
+    exact, order = exact.sort(dim=1, stable=True)
+    return exact, where.gather(1, order)
+
+
+def near_duplicate(real: Tensor, one_in: int = 100_000) -> float:
+    """The distance below which two images shall count as near-duplicates: one pair of real images in `one_in` is as near.
+
+    real: (n, C, H, W).  L2 over the pixels.  ValueError: fewer than `one_in` pairs, NaN, out of [-1, 1].
+    """
+    pairs = len(real) * (len(real) - 1) // 2
+    if pairs < one_in:
+        raise ValueError(f"{len(real)} images make {pairs} pairs; give more of them, or a smaller one_in than {one_in}.")
+    keep, least = max(pairs // one_in, 1), torch.full((0,), torch.inf).double()
+    for _, squares in _pairs(check_images(real, 2)):
+        least = torch.cat([least, squares.flatten()]).topk(min(keep, len(least) + squares.numel()), largest=False).values
+    return least.max().sqrt().item()
+
+
+class Birthday(NamedTuple):
+    """What `birthday` finds; see there."""
+
+    batch: float  # how many samples until two of them are near-duplicates, the median of `dealt`
+    support: float  # batch^2 / (2 ln 2)
+    pairs: int  # near-duplicates among all samples
+    closest: tuple[int, int]  # the two nearest samples ...
+    distance: float  # ... and their distance
+    dealt: Tensor  # (orders,), how many samples until the first repetition, in each order
+
+
+def birthday(x: Tensor, threshold: float, orders: int = 400, seed: int = 0) -> Birthday:
+    """How many different images a generator has, by the birthday paradox (Arora and Zhang 2017).
+
+    Deal out the samples in a random order until two are within `threshold` (L2 over the pixels; see `near_duplicate`).  From
+    N equally likely images a batch of sqrt(2 N ln 2) has a repetition with probability one half: so N is about
+    batch^2 / (2 ln 2).  Unequal likelihoods make it smaller.  Without any pair, batch and support are infinite.
+
+    x: (n, C, H, W), with some hundred pairs best: n of about 20 sqrt(N).  ValueError: too few, NaN, out of [-1, 1], threshold <= 0.
+    """
+    check_images(x, 20)
+    if not 0 < threshold < math.inf:
+        raise ValueError(f"the threshold is {threshold}; give a positive distance, such as near_duplicate of real images.")
+    near, closest, least = [], (0, 1), math.inf
+    for start, squares in _pairs(x):
+        near.append(torch.nonzero(squares <= threshold**2) + torch.tensor([start, start + 1]))
+        at = int(squares.argmin())
+        if squares.flatten()[at] < least:
+            least, (i, j) = squares.flatten()[at].item(), divmod(at, squares.shape[1])
+            closest = (start + i, start + 1 + j)
+    distance = (x[closest[0]] - x[closest[1]]).norm().item()
+    first, second = torch.cat(near).T
+    if len(first) == 0:
+        return Birthday(math.inf, math.inf, 0, closest, distance, torch.full((orders,), math.inf).double())
+    generator = torch.Generator().manual_seed(seed)
+    dealt = []
+    for _ in range(orders):
+        rank = torch.randperm(len(x), generator=generator)
+        dealt.append(torch.maximum(rank[first], rank[second]).min() + 1)
+    dealt = torch.stack(dealt).double()
+    batch = dealt.quantile(0.5).item()
+    return Birthday(batch, batch**2 / (2 * math.log(2)), len(first), closest, distance, dealt)
+
+
+def _pairs(x: Tensor, rows: int = 1000):
+    """Squares of the distances of all pairs, a block at a time: (start, squares); [i, j] is of x[start + i] and x[start + 1 + j].
+
+    Of a pair and its reverse one is infinite.
+    """
+    y = x.flatten(1).double() + 1  # most pixels are -1: their squares shall be small
+    for start in range(0, len(y) - 1, rows):
+        squares = _square_distances(y[start : start + rows], y[start + 1 :])
+        yield start, squares.masked_fill_(torch.ones_like(squares, dtype=torch.bool).tril(-1), math.inf)
+
+
+def _square_distances(a: Tensor, b: Tensor) -> Tensor:
+    """(n, d), (m, d) -> (n, m)"""
+    return (a.square().sum(1)[:, None] + b.square().sum(1)[None] - 2 * a @ b.T).clamp_min(0)
+
+
 # --------------------------------------------------------------------------------------------------------------- evaluate
+
+
+def in_random_order(data) -> Tensor:
+    """A permutation of the data's indices, always the same.  In file order MNIST's easier writers come first (chapter 10)."""
+    return torch.randperm(len(data), generator=torch.Generator().manual_seed(2024))
 
 
 def check_images(x: Tensor, least: int) -> Tensor:
@@ -184,42 +333,119 @@ def score(classifier: Classifier, x: Tensor, real: Tensor) -> dict:
         **neighbours(real, features),
         "KL": kl,
         "confidence": confidence.mean().item(),
+        "detail": high_frequencies(x),
         "histogram": histogram,
     }
 
 
+APPLICATIONS = ("f(z)", "f²(z)", "f³(z)")
+
+
 @torch.no_grad()
 def evaluate(model: ign_core.Model, classifier: Classifier, train: ign_data.Images, test: ign_data.Images,
-             n: int = 5_000, seed: int = 0) -> dict:  # fmt: skip
-    """The table of chapter 6, for f(z), f^2(z), f^3(z), for the source itself and for real training data.
+             n: int = 5_000, seed: int = 0, rows: tuple[str, ...] = ("real", "z", *APPLICATIONS)) -> dict:  # fmt: skip
+    """The measures of real training data, of the source itself, and of f(z), f^2(z), f^3(z), against held-out data.
 
-    n: samples of each kind; the reference are the first n test images.  Returns {"n", "rows": {name: measures},
-    "reconstruction", "denoising"}; `drift` in a row is the mean D(y, f(y)), L1, of its samples.
+    model: of `ign_core.load` or `ign_baselines.load`.  Where f takes codes, not images, f(z) is its only row; where it can
+    project nothing, there is no drift.  n: samples of each kind, and test images, chosen once and for all, in the reference.
+    rows: which of them.  Returns {"n", "rows": {name: measures}} and, for what projects, "reconstruction" and "denoising";
+    `drift` in a row is the mean D(y, f(y)), L1, of its samples.  ValueError: too few, NaN or out of range, by `check_images`.
     """
-    generator = torch.Generator().manual_seed(seed)
-    clean, labels = test[torch.arange(min(n, len(test)))], test.labels[:n]
+    f, generator = model.f, torch.Generator().manual_seed(seed)
+    projector = getattr(f, "reconstruct", f)
+    index = in_random_order(test)[:n]
+    clean, labels = test[index], test.labels[index]
     real = features_of(classifier, check_images(clean, min(n, 500)))
     z = model.source.sample(n, generator)
-    steps = torch.cat([ign_core.iterate(model.f, part, 3) for part in z.split(500)], dim=1)
+    maps = z.shape[1:] == clean.shape[1:]  # else z are codes
+    times = max((i for i, name in enumerate(APPLICATIONS, 1) if name in rows), default=1) if maps else 1
+    steps = torch.cat([ign_core.iterate(f, part, times) if maps else f(part)[None] for part in z.split(500)], dim=1)
     pick = torch.randperm(len(train), generator=generator)[:n]
-    kinds = {"real": train[pick], "z": z.clamp(-1, 1), "f(z)": steps[0], "f²(z)": steps[1], "f³(z)": steps[2]}
-    rows = {name: score(classifier, x, real) | {"drift": _drift(model.f, x)} for name, x in kinds.items()}
+    kinds = {"real": train[pick], **({"z": z.clamp(-1, 1)} if maps else {}), **dict(zip(APPLICATIONS, steps))}
+    kinds = {name: x for name, x in kinds.items() if name in rows}
+    result = {"n": n, "rows": {name: score(classifier, x, real) for name, x in kinds.items()}}
+    if projector is None:
+        return result
+    for name, x in kinds.items():
+        result["rows"][name]["drift"] = _drift(projector, x)
     noisy = ign_data.add_noise(clean, NOISE, generator)
-    cleaned = torch.cat([ign_core.project(model.f, part) for part in noisy.split(500)])
+    cleaned = torch.cat([projector(part) for part in noisy.split(500)])
     accuracy = {k: (classes_of(classifier, x)[0] == labels).double().mean().item()
                 for k, x in {"clean": clean, "noisy": noisy, "projected": cleaned}.items()}  # fmt: skip
-    return {"n": n, "rows": rows, "reconstruction": _drift(model.f, clean), "denoising": {"sigma": NOISE, **accuracy}}
+    return result | {"reconstruction": _drift(projector, clean), "denoising": {"sigma": NOISE, **accuracy}}
 
 
-def _drift(f: nn.Module, x: Tensor) -> float:
+@torch.no_grad()
+def glance(f: nn.Module, source: nn.Module, classifier: Classifier, real: Tensor, n: int = 1_000, seed: int = 0) -> dict:
+    """A few measures of f(z), in about a second, to follow a training by: precision, recall, density, coverage, KL.
+
+    real: (n, 64) features of held-out data.
+    """
+    z = source.sample(n, torch.Generator().manual_seed(seed))
+    x = torch.cat([f(part) for part in z.split(500)])
+    if not torch.isfinite(x).all():
+        raise ValueError("the images have NaN or infinite values; the generator that made them is broken.")
+    return {**neighbours(real[:n], features_of(classifier, x)), "KL": class_histogram(classes_of(classifier, x)[0])[1]}
+
+
+def _drift(f, x: Tensor) -> float:
     return torch.cat([ign_core.drift(f, part) for part in x.split(500)]).mean().item()
 
 
 def table(metrics: dict) -> str:
     """The rows of `evaluate` as a Markdown table, for the terminal and for chapter 6."""
     columns = ["FD", "KID", "precision", "recall", "density", "coverage", "KL", "confidence", "drift"]
-    digits = {"FD": 0, "KID": 2, "drift": 3}
+    digits = {"FD": 0, "drift": 3}
     lines = ["| samples | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for name, row in metrics["rows"].items():
         lines.append(f"| {name} | " + " | ".join(f"{row[c]:.{digits.get(c, 2)}f}" for c in columns) + " |")
     return "\n".join(lines)
+
+
+SUMMARY = {  # column of `summary_table` -> decimals
+    "FD": 0, "KID": 0, "precision": 2, "recall": 2, "coverage": 2, "KL": 2, "confidence": 2, "sharpness": 2, "drift": 3,
+    "projected accuracy": 3, "minutes": 1,
+}  # fmt: skip
+
+
+def summary(record: dict, row: str = "f(z)") -> dict[str, float]:
+    """One run of `ign_data.runs` as one line: the columns of SUMMARY that it has.  Sharpness is detail over that of real data."""
+    rows = record["metrics"]["rows"]
+    if row not in rows:
+        return {}
+    found = {column: rows[row][column] for column in SUMMARY if column in rows[row]}
+    found["sharpness"] = rows[row]["detail"] / rows["real"]["detail"]
+    if row == "real":
+        found.pop("drift", None)  # that of real data depends on the model, and stands on its card
+        return found
+    if row == "f(z)" and "denoising" in record["metrics"]:  # of one application
+        found["projected accuracy"] = record["metrics"]["denoising"]["projected"]
+    return found | {"minutes": record["seconds"] / 60}
+
+
+def summary_table(runs: dict[str, list[dict]], row: str = "f(z)", names: dict[str, str] | None = None) -> str:
+    """Runs of `ign_data.runs` as a Markdown table: mean ± sample standard deviation over the seeds; — where there is none.
+
+    row: which of the rows of `evaluate`; a first line has real data.  names: what to call the variants, and in which order.
+    ValueError: no runs, or a name without runs.
+    """
+    names = names or {variant: variant for variant in runs}
+    if missing := [variant for variant in names if not runs.get(variant)]:
+        raise ValueError(f"there are no runs of {', '.join(missing)}; known are: {', '.join(runs) or 'none'}.")
+    lines = {"real": [summary(record, "real") for records in runs.values() for record in records]}
+    if not lines["real"]:
+        raise ValueError("there are no runs to show; train them with `python train.py sweep`.")
+    lines |= {name: [summary(record, row) for record in runs[variant]] for variant, name in names.items()}
+    table = ["| samples | " + " | ".join(SUMMARY) + " |", "|---" * (len(SUMMARY) + 1) + "|"]
+    for name, seeds in lines.items():
+        cells = [_spread([seed[column] for seed in seeds if column in seed], digits) for column, digits in SUMMARY.items()]
+        table.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(table)
+
+
+def _spread(values: list[float], digits: int) -> str:
+    """Mean ± sample standard deviation; without the latter where the values don't differ, or there is only one."""
+    if not values:
+        return "—"
+    mean, spread = sum(values) / len(values), torch.tensor(values).double().std().item() if len(set(values)) > 1 else 0.0
+    return f"{mean:.{digits}f} ± {spread:.{digits}f}" if spread else f"{mean:.{digits}f}"

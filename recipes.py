@@ -17,7 +17,10 @@ class ClassifierRecipe:
     seed: int = 0
 
 
-classifier = ClassifierRecipe("classifier", data="mnist")
+classifier = ClassifierRecipe("classifier", data="mnist")  # measures digits
+perceiver = ClassifierRecipe("perceiver", data="mnist", seed=1)  # the perceptual distance's, so that no measure is trained on
+fashion_classifier = ClassifierRecipe("fashion-classifier", data="fashion", epochs=8)  # measures Fashion-MNIST
+CLASSIFIERS = {recipe.name: recipe for recipe in (classifier, perceiver, fashion_classifier)}
 
 # lambda = tightness / reconstruction = 0.65: the paper's 0.125 lets the generator drop most of the data (chapter 3)
 mnist = Recipe("mnist", data="mnist", tightness=13.0, lr=3e-4, lr_end=0.1, batch=128, steps=14_000)
@@ -34,7 +37,13 @@ gaussians = replace(ring, name="gaussians", data="gaussians", tightness=5.0, dis
 checkerboard = replace(ring, name="checkerboard", data="checkerboard", tightness=10.0, distance="l2")
 pinwheel = replace(ring, name="pinwheel", data="pinwheel", tightness=10.0, distance="l2")
 
-RECIPES = {recipe.name: recipe for recipe in (mnist, mnist_quick, ring, moons, spiral, gaussians, checkerboard, pinwheel)}
+# a collapse that the book keeps: the paper's weights on the same net, images and steps as `mnist` (chapter 11)
+mnist_paper = replace(mnist, name="mnist-paper", tightness=2.5)
+
+# the recipe of the digits, nothing tuned
+fashion = replace(mnist, name="fashion", data="fashion")
+
+RECIPES = {recipe.name: recipe for recipe in (mnist, mnist_paper, fashion, mnist_quick, ring, moons, spiral, gaussians, checkerboard, pinwheel)}
 
 
 def recipe(name: str) -> Recipe:
@@ -42,3 +51,52 @@ def recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise ValueError(f"recipe {name!r} is unknown; use one of: {', '.join(RECIPES)}.")
     return RECIPES[name]
+
+
+def judge(data: str) -> str:
+    """The classifier whose features measure that data set."""
+    return "fashion-classifier" if data == "fashion" else "classifier"
+
+
+# ------------------------------------------------------------------------------- families of runs: `train.py sweep NAME`
+
+SEEDS = (0, 1, 2)
+
+
+def _seeded(**variants: Recipe) -> dict[str, Recipe]:
+    """{"VARIANT-sSEED": recipe}, seeds outermost, so that a sweep cut short has every variant."""
+    return {f"{name.replace('_', '-')}-s{s}": replace(recipe, seed=s) for s in SEEDS for name, recipe in variants.items()}
+
+
+# what a comparison needs many of: half the width, three epochs, two minutes of one core
+small = Recipe("small", data="mnist", width=16, lr=1e-3, lr_end=0.05, ramp=300, batch=128, steps=1_500)
+good = replace(small, tightness=13.0)
+
+SWEEPS: dict[str, dict[str, Recipe]] = {
+    # the digits' recipe and what it is compared with, of one width and one number of images; the settings that differ are
+    # those that each was published with (sources in ign_baselines)
+    "baselines": _seeded(
+        ign=mnist,
+        dcgan=replace(mnist, method="dcgan", norm="batch", lr=2e-4, lr_end=1.0, ramp=0, clip=None),
+        vae=replace(mnist, method="vae", lr=1e-3, lr_end=1.0, ramp=0, betas=(0.9, 0.999)),
+        denoise=replace(mnist, method="denoise", lr=1e-3, ramp=0),
+        imle=replace(mnist, method="imle", lr=1e-3, ramp=0),
+    ),
+    "lambda": _seeded(**{f"{ratio}": replace(small, tightness=20 * ratio) for ratio in (0.05, 0.125, 0.25, 0.5, 0.65, 0.8, 1.0, 1.2)}),
+    # each alone on the paper's collapsing weights, and some on the better lambda
+    "remedies": _seeded(
+        paper=small,
+        lambda_0_65=good,
+        lambda_falling=replace(small, tightness=15.0, tightness_end=8.0),
+        lambda_rising=replace(small, tightness=2.5, tightness_end=13.0),
+        feature_matching=replace(small, extras={"feature-matching": 1.0}),
+        minibatch_statistics=replace(small, extras={"minibatch-statistics": 20.0}),
+        imle=replace(small, extras={"imle": 20.0}),
+        perceptual=replace(small, distance="perceptual"),
+        two_step=replace(small, distance_end="pyramid"),
+        good_imle=replace(good, extras={"imle": 5.0}),
+        good_perceptual=replace(good, distance="perceptual"),
+        good_two_step_pyramid=replace(good, distance_end="pyramid"),
+        good_two_step_perceptual=replace(good, distance_end="perceptual"),
+    ),
+}  # fmt: skip

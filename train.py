@@ -4,11 +4,13 @@
     python train.py mnist --resume                   go on where a stopped run was
     python train.py classifier                       train the classifier that the measures use
     python train.py evaluate mnist                   measure a checkpoint, write the numbers into its card
+    python train.py sweep remedies                   train and measure a family of runs, a results file each
     python train.py export mnist --out mnist.safetensors --half      weights alone, in half precision
     fabric run --devices 2 train.py mnist            the same on several devices
 """
 
 import csv
+import json
 import sys
 import time
 from pathlib import Path
@@ -17,16 +19,19 @@ from typing import Annotated
 import torch
 import tyro
 
+import ign_baselines
 import ign_core
 import recipes
 
 RUNS = Path("runs")
+RESULTS = Path("results/runs")
 
 
 def main(arguments: list[str]) -> None:
     """Dispatch on the first word: a command or a recipe's name."""
-    commands = {"evaluate": evaluate, "export": export, "classifier": classifier}
+    commands = {"evaluate": evaluate, "export": export, "sweep": sweep}
     commands |= {name: _trainer(recipe) for name, recipe in recipes.RECIPES.items()}
+    commands |= {name: _classifier(recipe) for name, recipe in recipes.CLASSIFIERS.items()}
     if arguments and not arguments[0].startswith("-") and arguments[0] not in commands:
         raise ValueError(f"{arguments[0]!r} is neither a recipe nor a command; use one of: {', '.join(commands)}.")
     tyro.extras.subcommand_cli_from_dict(commands, args=arguments, description=__doc__, prog="train.py")
@@ -52,43 +57,96 @@ def _trainer(recipe: ign_core.Recipe):
     return train
 
 
-def _train(recipe: ign_core.Recipe, out: Path, resume: bool, threads: int | None) -> None:
+def _train(recipe: ign_core.Recipe, out: Path, resume: bool, threads: int | None, **options) -> ign_core.Model:
     import ign_data
 
     if threads is not None:
         torch.set_num_threads(threads)
     plane = recipe.data in ign_data.MANIFOLDS
     data = ign_data.points(recipe.data) if plane else ign_data.load(recipe.data, size=recipe.size)
-    model = ign_core.fit(
-        ign_core.build(recipe), ign_core.source_of(recipe, data), data, recipe, out=out, resume=resume
-    )  # fmt: skip
+    model = ign_baselines.train(recipe, data, out=out, resume=resume, **options)
     ign_core.save(model, out / recipe.name)
     with open(out / f"{recipe.name}.csv", "w", newline="") as file:
         rows = csv.DictWriter(file, model.card["history"][0])
         rows.writeheader()
         rows.writerows(model.card["history"])
     print(f"trained {recipe.name} in {model.card['seconds'] / 60:.1f} minutes: {out / recipe.name}.safetensors")
+    return model
 
 
-def classifier(out: Path = RUNS, recipe: Annotated[recipes.ClassifierRecipe, tyro.conf.OmitArgPrefixes] = recipes.classifier) -> None:
-    """Train the classifier whose features the measures use.
+def _classifier(recipe: recipes.ClassifierRecipe):
+    def classifier(out: Path = RUNS, recipe: Annotated[recipes.ClassifierRecipe, tyro.conf.OmitArgPrefixes] = recipe) -> None:
+        import ign_data
+        import ign_metrics
+
+        began = time.perf_counter()
+        net, card = ign_metrics.train_classifier(recipe, ign_data.load(recipe.data), ign_data.load(recipe.data, "test"))
+        card["seconds"] = round(time.perf_counter() - began, 1)
+        ign_core.write(out / recipe.name, net.state_dict(), card)
+        print(f"trained {recipe.name}: test accuracy {card['metrics']['test accuracy']:.4f}: {out / recipe.name}.safetensors")
+
+    classifier.__doc__ = f"""Train the classifier "{recipe.name}", whose features the measures use.
 
     Args:
         out: Folder for its weights and card.
         recipe: The recipe's fields.
     """
+    return classifier
+
+
+def sweep(family: Annotated[str, tyro.conf.Positional], out: Path = RUNS, results: Path = RESULTS, threads: int = 1,
+          part: int = 0, of: int = 1) -> None:  # fmt: skip
+    """Train and measure a family of runs (`recipes.SWEEPS`): results/runs/FAMILY/RUN.json; a run that has one is left alone.
+
+    Args:
+        family: Its name.
+        out: Folder for the models and the states to resume from: a stopped sweep goes on where it was.
+        results: Folder for the results files and for 40 samples of each run.
+        threads: CPU threads.
+        part: Of the parts in which the runs are dealt out, to go side by side.
+        of: How many parts.
+    """
     import ign_data
     import ign_metrics
 
-    began = time.perf_counter()
-    net, card = ign_metrics.train_classifier(recipe, ign_data.load(recipe.data), ign_data.load(recipe.data, "test"))
-    card["seconds"] = round(time.perf_counter() - began, 1)
-    ign_core.write(out / recipe.name, net.state_dict(), card)
-    print(f"trained {recipe.name}: test accuracy {card['metrics']['test accuracy']:.4f}: {out / recipe.name}.safetensors")
+    if family not in recipes.SWEEPS:
+        raise ValueError(f"family {family!r} is unknown; use one of: {', '.join(recipes.SWEEPS)}.")
+    torch.set_num_threads(threads)
+    for run, recipe in list(recipes.SWEEPS[family].items())[part::of]:
+        written, folder = results / family / run, out / family / run
+        if Path(f"{written}.json").exists():
+            continue
+        data, test = ign_data.load(recipe.data), ign_data.load(recipe.data, "test")
+        classifier = ign_metrics.load_classifier(recipes.judge(recipe.data))
+        course = _Course(folder / "course.json", recipe, data, classifier, ign_metrics.features_of(classifier, test[ign_metrics.in_random_order(test)[:5_000]]))
+        resume = (folder / f"{recipe.name}.train.safetensors").exists()
+        model = _train(recipe, folder, resume, None, every=recipe.steps // 20, callback=course)
+        metrics = ign_metrics.evaluate(model, classifier, data, test, rows=("real", *ign_metrics.APPLICATIONS))
+        record = {k: model.card[k] for k in ("recipe", "images", "seconds", "device", "precision", "versions", "data")}
+        record |= {"parameters": sum(p.numel() for p in model.f.parameters()), "course": course.rows, "metrics": metrics}
+        ign_core.write_samples(model.f, model.source, Path(f"{written}.png"), 40, 20)
+        ign_core.write_file(Path(f"{written}.json"), (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+class _Course:
+    """A callback of fit: a few measures every tenth of a training, kept on disk for a run that is resumed."""
+
+    def __init__(self, path: Path, recipe: ign_core.Recipe, data, classifier, real: torch.Tensor):
+        self.path, self.every, self.look = path, recipe.steps // 10, (classifier, real)
+        self.source = ign_baselines.sampling_source(recipe, data)
+        self.rows = json.loads(path.read_text()) if path.exists() else []
+
+    def __call__(self, step: int, f: torch.nn.Module) -> None:
+        import ign_metrics
+
+        if step % self.every == 0:
+            self.rows = [row for row in self.rows if row["step"] < step]
+            self.rows.append({"step": step, **ign_metrics.glance(f, self.source, *self.look)})
+            ign_core.write_file(self.path, json.dumps(self.rows).encode())
 
 
 def evaluate(name: Annotated[str, tyro.conf.Positional], n: int = 5_000, seed: int = 0) -> None:
-    """Measure a checkpoint on its test data and write the numbers into its card (chapter 6 shows them from there).
+    """Measure a checkpoint on its test data and write the numbers into its card (the chapters show them from there).
 
     Args:
         name: A shipped checkpoint's name, or a path.
@@ -98,13 +156,12 @@ def evaluate(name: Annotated[str, tyro.conf.Positional], n: int = 5_000, seed: i
     import ign_data
     import ign_metrics
 
-    model = ign_core.load(name)
+    model = ign_baselines.load(name)
     data = model.card["recipe"]["data"]
     if data in ign_data.MANIFOLDS:
         raise ValueError(f"{name} is a toy in the plane; `python experiments/coverage_2d.py --checkpoints {data}` trains and measures it.")
-    metrics = ign_metrics.evaluate(
-        model, ign_metrics.load_classifier(), ign_data.load(data), ign_data.load(data, "test"), n=n, seed=seed
-    )  # fmt: skip
+    classifier = ign_metrics.load_classifier(recipes.judge(data))
+    metrics = ign_metrics.evaluate(model, classifier, ign_data.load(data), ign_data.load(data, "test"), n=n, seed=seed)
     ign_core.write_card(name, {"metrics": metrics})
     print(ign_metrics.table(metrics))
 
@@ -117,7 +174,7 @@ def export(name: Annotated[str, tyro.conf.Positional], out: Path, half: bool = F
         out: Path of the new checkpoint.
         half: Store 16-bit floats.
     """
-    model = ign_core.load(name)
+    model = ign_baselines.load(name)
     if half:
         model.f.half(), model.source.half()
     ign_core.save(model, out)

