@@ -879,6 +879,51 @@ def runs_by_measure(lines: dict[str, list[dict[str, float]]], measures: list[str
     return figure
 
 
+# chapter 11
+
+
+def against_lambda(runs: dict[float, list[dict]], measures: dict[str, str], classes: bool = True):
+    """Measures of f(z) on MNIST against lambda, a dot for each seed: {lambda: lines of `ign_metrics.summary` with "excess"}.
+
+    measures: {key: axis label}.  classes: a last panel with the largest factor by which a class is made too often, and
+    the bound 1/lambda on it.  Lines of real data under the key 0.
+    """
+    ratios = sorted(r for r in runs if r)
+    panels_ = dict(measures) | ({"excess": "class made too often, by a factor"} if classes else {})
+    figure, axes = plt.subplots(1, len(panels_), figsize=(2.75 * len(panels_), 2.7), squeeze=False)
+    for ax, (key, label) in zip(axes[0], panels_.items()):
+        dots = [(r, line[key]) for r in ratios for line in runs[r] if key in line]
+        ax.axvline(1, color="0.85", linewidth=6, zorder=0)
+        if key in (runs.get(0) or [{}])[0]:
+            ax.axhline(runs[0][0][key], color=DATA, linewidth=1.2, label="real data")
+        ax.plot(*zip(*dots), "o", color=GENERATED, markersize=4, alpha=0.6)
+        ax.plot(ratios, [np.mean([line[key] for line in runs[r]]) for r in ratios], color=GENERATED, linewidth=1.3, label="$f(z)$")
+        if key == "excess":
+            t = np.linspace(ratios[0], ratios[-1], 200)
+            ax.plot(t, 1 / t, color="black", linestyle="--", linewidth=1, label="bound $1/\lambda$")
+            ax.set(yscale="log", ylim=(0.9, 12))
+        else:
+            ax.set_ylim(0, None)
+        ax.set(xlabel="$\lambda$", ylabel=label)
+        ax.legend(fontsize=7)
+    return figure
+
+
+def shares_against_bound(share: list[float], real: list[float], ratio: float, picture: np.ndarray, names=tuple("0123456789")):
+    """One run: 40 of its samples, and its class shares with the bound real share / lambda above each bar.  A slider's frame."""
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(7, 3.4), height_ratios=(1, 1.9))
+    top.imshow(picture, vmin=0, vmax=255)
+    top.set_axis_off()
+    bottom.bar(range(len(share)), share, color=GENERATED, label="$f(z)$")
+    edges = np.arange(len(real) + 1) - 0.5
+    bottom.stairs(np.array(real) / ratio, edges, color="black", linestyle="--", label="bound: real share / $\lambda$")
+    bottom.stairs(real, edges, color=DATA, label="real share")
+    bottom.set(xticks=range(len(names)), xticklabels=names, xlabel="class, by the classifier", ylabel="share", ylim=(0, 0.72))
+    bottom.set_title(f"$\lambda$ = {ratio:g}")
+    bottom.legend(fontsize=8, loc="upper right")
+    return figure
+
+
 # the cover
 
 

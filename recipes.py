@@ -72,7 +72,30 @@ def _seeded(**variants: Recipe) -> dict[str, Recipe]:
 small = Recipe("small", data="mnist", width=16, lr=1e-3, lr_end=0.05, ramp=300, batch=128, steps=1_500)
 good = replace(small, tightness=13.0)
 
+rising = replace(small, tightness=5.0, tightness_end=14.0)
+
 SWEEPS: dict[str, dict[str, Recipe]] = {
+    # in the open: what was tried for `mnist`, one setting at a time, one seed, on the small net
+    "search": {f"{name}-s0": recipe for name, recipe in {
+        "rising": rising,
+        "rising-statistics": replace(rising, extras={"minibatch-statistics": 20.0}),
+        "rising-matching": replace(rising, extras={"feature-matching": 1.0}),
+        "lambda-0.4-statistics": replace(small, tightness=8.0, extras={"minibatch-statistics": 20.0}),
+        "rising-statistics-idempotence-40": replace(rising, idempotence=40.0, extras={"minibatch-statistics": 20.0}),
+        "lambda-0.65": good,
+        "lambda-0.65-learning-rate-0.0003": replace(good, lr=3e-4),
+        "lambda-0.65-learning-rate-to-the-end": replace(good, lr_end=1.0),
+        "lambda-0.65-no-ramp": replace(good, ramp=0),
+        "lambda-0.65-batch-64": replace(good, batch=64, steps=3_000),
+        "lambda-0.65-batch-256": replace(good, batch=256, steps=750),
+        "lambda-0.65-width-24": replace(good, width=24),
+        "lambda-0.65-code-64": replace(good, code=64),
+        "lambda-0.65-L2": replace(good, distance="l2"),
+        "lambda-0.65-Gaussian-source": replace(good, source="gaussian"),
+        "lambda-0.65-averaging-0.99": replace(good, ema=0.99),
+        "lambda-0.65-averaging-0.9995": replace(good, ema=0.9995),
+        "lambda-0.65-no-clamp": replace(good, clamp=None),
+    }.items()},
     # the digits' recipe and what it is compared with, of one width and one number of images; the settings that differ are
     # those that each was published with (sources in ign_baselines)
     "baselines": _seeded(

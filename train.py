@@ -95,7 +95,7 @@ def _classifier(recipe: recipes.ClassifierRecipe):
 
 
 def sweep(family: Annotated[str, tyro.conf.Positional], out: Path = RUNS, results: Path = RESULTS, threads: int = 1,
-          part: int = 0, of: int = 1) -> None:  # fmt: skip
+          part: int = 0, of: int = 1, n: int = 5_000) -> None:  # fmt: skip
     """Train and measure a family of runs (`recipes.SWEEPS`): results/runs/FAMILY/RUN.json; a run that has one is left alone.
 
     Args:
@@ -105,6 +105,7 @@ def sweep(family: Annotated[str, tyro.conf.Positional], out: Path = RUNS, result
         threads: CPU threads.
         part: Of the parts in which the runs are dealt out, to go side by side.
         of: How many parts.
+        n: Samples that a run is measured on.
     """
     import ign_data
     import ign_metrics
@@ -118,10 +119,10 @@ def sweep(family: Annotated[str, tyro.conf.Positional], out: Path = RUNS, result
             continue
         data, test = ign_data.load(recipe.data), ign_data.load(recipe.data, "test")
         classifier = ign_metrics.load_classifier(recipes.judge(recipe.data))
-        course = _Course(folder / "course.json", recipe, data, classifier, ign_metrics.features_of(classifier, test[ign_metrics.in_random_order(test)[:5_000]]))
+        course = _Course(folder / "course.json", recipe, data, classifier, ign_metrics.features_of(classifier, test[ign_metrics.in_random_order(test)[:n]]))
         resume = (folder / f"{recipe.name}.train.safetensors").exists()
-        model = _train(recipe, folder, resume, None, every=recipe.steps // 20, callback=course)
-        metrics = ign_metrics.evaluate(model, classifier, data, test, rows=("real", *ign_metrics.APPLICATIONS))
+        model = _train(recipe, folder, resume, None, every=max(recipe.steps // 100, 1), callback=course)
+        metrics = ign_metrics.evaluate(model, classifier, data, test, n=n, rows=("real", *ign_metrics.APPLICATIONS))
         record = {k: model.card[k] for k in ("recipe", "images", "seconds", "device", "precision", "versions", "data")}
         record |= {"parameters": sum(p.numel() for p in model.f.parameters()), "course": course.rows, "metrics": metrics}
         ign_core.write_samples(model.f, model.source, Path(f"{written}.png"), 40, 20)
@@ -132,7 +133,7 @@ class _Course:
     """A callback of fit: a few measures every tenth of a training, kept on disk for a run that is resumed."""
 
     def __init__(self, path: Path, recipe: ign_core.Recipe, data, classifier, real: torch.Tensor):
-        self.path, self.every, self.look = path, recipe.steps // 10, (classifier, real)
+        self.path, self.every, self.look = path, 10 * max(recipe.steps // 100, 1), (classifier, real)
         self.source = ign_baselines.sampling_source(recipe, data)
         self.rows = json.loads(path.read_text()) if path.exists() else []
 

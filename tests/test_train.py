@@ -5,11 +5,14 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from checks import one_sentence
 
+import ign_baselines
 import ign_core
 import ign_data
 import ign_metrics
@@ -122,3 +125,31 @@ def test_the_benchmark_runs_and_keeps_its_numbers(tmp_path):
     assert result["rows"]["literal, float32"]["ratio"] == 1.0 and len(result["rows"]) == 3
     for name, row in result["rows"].items():
         assert f"| {name} | {row['images a second']} | {row['ratio']:.2f} |" in done.stdout
+
+
+def test_a_sweep_writes_a_file_a_run_and_leaves_what_is_done(tmp_path, monkeypatch, capsys):
+    if not ign_data.load("mnist").card["name"].startswith("mnist"):
+        pytest.skip("MNIST is not to be had here: IGN_DATA is not set and there is no network")
+    tiny = replace(recipes.small, width=8, code=16, steps=20, ramp=5, batch=16)
+    family = {"ign-s0": tiny, "vae-s0": replace(tiny, method="vae"), "ign-s1": replace(tiny, seed=1)}
+    monkeypatch.setitem(recipes.SWEEPS, "tiny", family)
+
+    def sweep(*more):
+        train.main(["sweep", "tiny", "--out", str(tmp_path / "runs"), "--results", str(tmp_path / "results"), "--n", "600", *more])
+
+    sweep("--part", "1", "--of", "2")
+    assert [path.stem for path in sorted((tmp_path / "results" / "tiny").glob("*.json"))] == ["vae-s0"]
+    first = (tmp_path / "results" / "tiny" / "vae-s0.json").read_bytes()
+    sweep()
+    assert (tmp_path / "results" / "tiny" / "vae-s0.json").read_bytes() == first
+    for run, recipe in family.items():
+        record = json.loads((tmp_path / "results" / "tiny" / f"{run}.json").read_text())
+        assert ign_core.recipe_from(record["recipe"]) == recipe and record["images"] == 320 and record["metrics"]["n"] == 600
+        assert [row["step"] for row in record["course"]] == [10, 20]
+        assert (tmp_path / "results" / "tiny" / f"{run}.png").exists()
+        f = ign_baselines.load(tmp_path / "runs" / "tiny" / run / recipe.name).f
+        assert record["parameters"] == sum(p.numel() for p in f.parameters())
+    with pytest.raises(ValueError) as caught:
+        train.main(["sweep", "prayers"])
+    one_sentence(caught)
+    capsys.readouterr()
