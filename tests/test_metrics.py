@@ -309,3 +309,36 @@ def test_the_shipped_mnist_model_is_good_by_its_card():
     assert card["metrics"]["n"] == 5000
     assert row["precision"] >= 0.85 and row["recall"] >= 0.65 and row["coverage"] >= 0.55 and row["KL"] <= 0.15
     assert real["precision"] > 0.9 and real["recall"] > 0.9 and real["coverage"] > 0.9
+
+
+def test_high_frequencies_of_waves():
+    t = torch.arange(32) * (2 * math.pi / 32)
+
+    def waves(cycles):  # two images, so that the mean that is taken away is zero
+        wave = torch.cos(cycles * t).expand(32, 32)[None, None]
+        return torch.cat([wave, -wave])
+
+    assert M.high_frequencies(waves(3)) == pytest.approx(0, abs=1e-6)
+    assert M.high_frequencies(waves(13)) == pytest.approx(1, abs=1e-6)
+    assert M.high_frequencies(torch.cat([waves(3), 3 * waves(13)])) == pytest.approx(0.9, abs=1e-5)  # power, not amplitude
+    noise = torch.randn(500, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert M.high_frequencies(noise) == pytest.approx(1 - 17**2 / 32**2, abs=0.01)  # the share of the frequencies beyond half
+
+
+def test_the_reference_is_a_fair_sample(mnist):
+    order = M.in_random_order(mnist[1])
+    assert torch.equal(order.sort().values, torch.arange(len(mnist[1]))) and torch.equal(order, M.in_random_order(mnist[1]))
+    features, half = M.features_of(M.load_classifier(), mnist[1][torch.arange(len(mnist[1]))]), len(mnist[1]) // 2
+    fair, in_file_order = (M.kernel(y[:half], y[half:]) for y in (features[order], features))
+    assert abs(fair) < 0.5 * in_file_order  # two halves of one set
+
+
+def test_a_glance_agrees_with_the_whole_measure(mnist):
+    net, real = M.load_classifier(), mnist[0][torch.arange(1500)]
+    features = M.features_of(net, mnist[1][torch.arange(1000)])
+    found = M.glance(torch.nn.Identity(), Fixed(real), net, features, n=1000)
+    whole = M.score(net, real[:1000], features)
+    assert found == {key: whole[key] for key in found} and set(found) >= {"coverage", "KL"}
+    with pytest.raises(ValueError) as caught:
+        M.glance(lambda x: x * float("nan"), Fixed(real), net, features)
+    one_sentence(caught)
