@@ -517,14 +517,15 @@ def fit(
             group["lr"] = recipe.lr * _cosine(done, recipe.lr_end)
         x = x.to(device)
         z = source.sample(len(x), generator)
-        losses = loss(
-            f, x, z,
-            reconstruction=weights["reconstruction"],
-            idempotence=weights["idempotence"] * share,
-            tightness=tightness * share,
-            clamp=recipe.clamp,
-            distance=recipe.distance_end if recipe.distance_end and done >= 0.5 else recipe.distance,
-        )  # fmt: skip
+        with fabric.autocast():  # f brings its own; this is for what else a loss applies, such as a remedy's encoder
+            losses = loss(
+                f, x, z,
+                reconstruction=weights["reconstruction"],
+                idempotence=weights["idempotence"] * share,
+                tightness=tightness * share,
+                clamp=recipe.clamp,
+                distance=recipe.distance_end if recipe.distance_end and done >= 0.5 else recipe.distance,
+            )  # fmt: skip
         optimiser.zero_grad()
         fabric.backward(losses.total)
         if recipe.clip:

@@ -392,13 +392,13 @@ def _drift(f, x: Tensor) -> float:
     return torch.cat([ign_core.drift(f, part) for part in x.split(500)]).mean().item()
 
 
-def table(metrics: dict) -> str:
-    """The rows of `evaluate` as a Markdown table, for the terminal and for chapter 6."""
+def table(metrics: dict, more: dict[str, dict] | None = None) -> str:
+    """The rows of `evaluate`, and `more` below them, as a Markdown table for the terminal and for chapter 6; — is not measured."""
     columns = ["FD", "KID", "precision", "recall", "density", "coverage", "KL", "confidence", "drift"]
-    digits = {"FD": 0, "drift": 3}
+    digits = {"FD": 0, "KID": 0, "drift": 3}
     lines = ["| samples | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    for name, row in metrics["rows"].items():
-        lines.append(f"| {name} | " + " | ".join(f"{row[c]:.{digits.get(c, 2)}f}" for c in columns) + " |")
+    for name, row in (metrics["rows"] | (more or {})).items():
+        lines.append(f"| {name} | " + " | ".join(f"{row[c]:.{digits.get(c, 2)}f}" if c in row else "—" for c in columns) + " |")
     return "\n".join(lines)
 
 

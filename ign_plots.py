@@ -900,11 +900,11 @@ def against_lambda(runs: dict[float, list[dict]], measures: dict[str, str], clas
         ax.plot(ratios, [np.mean([line[key] for line in runs[r]]) for r in ratios], color=GENERATED, linewidth=1.3, label="$f(z)$")
         if key == "excess":
             t = np.linspace(ratios[0], ratios[-1], 200)
-            ax.plot(t, 1 / t, color="black", linestyle="--", linewidth=1, label="bound $1/\lambda$")
+            ax.plot(t, 1 / t, color="black", linestyle="--", linewidth=1, label="bound $1/\\lambda$")
             ax.set(yscale="log", ylim=(0.9, 12))
         else:
             ax.set_ylim(0, None)
-        ax.set(xlabel="$\lambda$", ylabel=label)
+        ax.set(xlabel="$\\lambda$", ylabel=label)
         ax.legend(fontsize=7)
     return figure
 
@@ -916,10 +916,10 @@ def shares_against_bound(share: list[float], real: list[float], ratio: float, pi
     top.set_axis_off()
     bottom.bar(range(len(share)), share, color=GENERATED, label="$f(z)$")
     edges = np.arange(len(real) + 1) - 0.5
-    bottom.stairs(np.array(real) / ratio, edges, color="black", linestyle="--", label="bound: real share / $\lambda$")
+    bottom.stairs(np.array(real) / ratio, edges, color="black", linestyle="--", label="bound: real share / $\\lambda$")
     bottom.stairs(real, edges, color=DATA, label="real share")
-    bottom.set(xticks=range(len(names)), xticklabels=names, xlabel="class, by the classifier", ylabel="share", ylim=(0, 0.72))
-    bottom.set_title(f"$\lambda$ = {ratio:g}")
+    bottom.set(xticks=range(len(names)), xticklabels=names, xlabel="class, by the classifier", ylabel="share", ylim=(0, 1))
+    bottom.set_title(f"$\\lambda$ = {ratio:g}")
     bottom.legend(fontsize=8, loc="upper right")
     return figure
 

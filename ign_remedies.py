@@ -61,8 +61,9 @@ def _codes(f: nn.Module, x: Tensor, fz: Tensor) -> tuple[Tensor, Tensor]:
     if encoder is None:
         raise ValueError("this remedy compares codes and f has no encoder; use net 'conv'.")
     fixed = {name: p.detach() for name, p in encoder.named_parameters()}
-    code = torch.func.functional_call(encoder, fixed, (torch.cat([x, fz.to(x.dtype)]),)).flatten(1)
-    return code[: len(x)].detach(), code[len(x) :]
+    with torch.no_grad():
+        code_x = encoder(x).flatten(1)
+    return ign_core._full(code_x), ign_core._full(torch.func.functional_call(encoder, fixed, (fz,)).flatten(1))
 
 
 # ----------------------------------------------------------------------------------------------------------- distances

@@ -222,3 +222,26 @@ def test_the_mixture_has_the_moments_of_its_parts():
     after = [c.get_paths()[0].vertices for c in figure.axes[1].collections]
     tops = [v[v[:, 1].argmax(), 0] for v in after]
     assert np.allclose(tops, np.array([0.75, -0.75]) / np.sqrt(1.0075), atol=0.02)
+
+
+def test_against_lambda_draws_each_seed_the_mean_and_the_bound():
+    line = {"precision": 0.9, "coverage": 0.5, "excess": 3.0}
+    runs = {0.25: [line, line | {"coverage": 0.7}], 1.0: [line | {"excess": 1.5}], 0: [{"precision": 0.95, "coverage": 0.96}]}
+    figure = ign_plots.against_lambda(runs, {"precision": "precision", "coverage": "coverage"})
+    precision, coverage, excess = figure.axes
+    lines = {name: ax.get_lines() for name, ax in (("coverage", coverage), ("excess", excess))}
+    dots, mean = lines["coverage"][-2], lines["coverage"][-1]
+    assert sorted(dots.get_ydata()) == [0.5, 0.5, 0.7] and mean.get_ydata().tolist() == pytest.approx([0.6, 0.5])
+    t, bound = lines["excess"][-1].get_data()
+    assert bound == pytest.approx(1 / t) and (t.min(), t.max()) == (0.25, 1.0)
+    plt.close(figure)
+
+
+def test_shares_stand_below_their_bound():
+    share, real = [0.3, 0.7], [0.4, 0.6]
+    figure = ign_plots.shares_against_bound(share, real, 0.5, np.zeros((8, 20)), names="ab")
+    ax = figure.axes[1]
+    assert [bar.get_height() for bar in ax.containers[0]] == share
+    bound, data = (patch for patch in ax.patches if patch not in ax.containers[0].patches)
+    assert bound.get_data().values.tolist() == pytest.approx([0.8, 1.2]) and data.get_data().values.tolist() == real
+    plt.close(figure)

@@ -16,6 +16,7 @@ import ign_baselines
 import ign_core
 import ign_data
 import ign_metrics
+import ign_remedies
 import recipes
 import train
 
@@ -125,6 +126,13 @@ def test_the_benchmark_runs_and_keeps_its_numbers(tmp_path):
     assert result["rows"]["literal, float32"]["ratio"] == 1.0 and len(result["rows"]) == 3
     for name, row in result["rows"].items():
         assert f"| {name} | {row['images a second']} | {row['ratio']:.2f} |" in done.stdout
+
+
+def test_the_benchmark_of_remedies_has_them_all(tmp_path):
+    done = command("benchmarks/remedies.py", "--recipe", "mnist-quick", "--rounds", "1", "--out", str(tmp_path / "cost.json"))
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "cost.json").read_text())["rows"]
+    assert list(rows) == ["none", *ign_remedies.EXTRAS, "pyramid", "perceptual"] and rows["none"]["ratio"] == 1.0
 
 
 def test_a_sweep_writes_a_file_a_run_and_leaves_what_is_done(tmp_path, monkeypatch, capsys):
