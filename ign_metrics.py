@@ -173,11 +173,12 @@ def _updated(metric_class, real: Tensor, fake: Tensor, **options):
 
 def neighbours(real: Tensor, fake: Tensor, k: int = NEIGHBOURS) -> dict[str, float]:
     """Precision, recall (Kynkäänniemi et al. 2019), density, coverage (Naeem et al. 2020), by prdc.  (n, d), (m, d)."""
+    from joblib import parallel_config
     from prdc import compute_prdc
 
     _enough(min(len(real), len(fake)), k + 1)
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():  # it prints the number of samples
-        warnings.simplefilter("ignore")  # of scikit-learn, about the threads that it makes itself
+    # it prints the number of samples, and asks for eight threads, whose warnings can't be silenced safely
+    with contextlib.redirect_stdout(io.StringIO()), parallel_config(backend="sequential"):
         result = compute_prdc(real.numpy(), fake.numpy(), nearest_k=k)
     return {name: float(result[name]) for name in ("precision", "recall", "density", "coverage")}
 
@@ -369,9 +370,10 @@ def evaluate(model: ign_core.Model, classifier: Classifier, train: ign_data.Imag
     for name, x in kinds.items():
         result["rows"][name]["drift"] = _drift(projector, x)
     noisy = ign_data.add_noise(clean, NOISE, generator)
-    cleaned = torch.cat([projector(part) for part in noisy.split(500)])
-    accuracy = {k: (classes_of(classifier, x)[0] == labels).double().mean().item()
-                for k, x in {"clean": clean, "noisy": noisy, "projected": cleaned}.items()}  # fmt: skip
+    cut = noisy.clamp(-1, 1)  # an image again: what a file or a camera would hold
+    inputs = {"clean": clean, "noisy": noisy, "noisy, cut": cut}
+    inputs |= {name: torch.cat([projector(part) for part in y.split(500)]) for name, y in (("projected", noisy), ("cut, projected", cut))}
+    accuracy = {name: (classes_of(classifier, y)[0] == labels).double().mean().item() for name, y in inputs.items()}
     return result | {"reconstruction": _drift(projector, clean), "denoising": {"sigma": NOISE, **accuracy}}
 
 

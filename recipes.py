@@ -78,29 +78,32 @@ good = replace(small, tightness=13.0)
 
 plain = replace(mnist_rising, tightness=0.0, tightness_end=None, extras={}, ramp=0)  # the same without the game, for the baselines
 rising = replace(small, tightness=5.0, tightness_end=14.0)
+matching = replace(rising, extras={"feature-matching": 1.0})
 
 SWEEPS: dict[str, dict[str, Recipe]] = {
-    # in the open: what was tried for `mnist`, one setting at a time, one seed, on the small net
+    # in the open: what was tried for `mnist`, one setting at a time from rising-matching, one seed, on the small net
     "search": {f"{name}-s0": recipe for name, recipe in {
-        "long-rising-matching": mnist_rising,
-        "rising": rising,
-        "rising-statistics": replace(rising, extras={"minibatch-statistics": 20.0}),
-        "rising-matching": replace(rising, extras={"feature-matching": 1.0}),
-        "rising-imle": replace(rising, extras={"imle": 10.0}),
-        "lambda-0.4-imle": replace(small, tightness=8.0, extras={"imle": 10.0}),
-        "lambda-0.4-matching": replace(small, tightness=8.0, extras={"feature-matching": 0.3}),
-        "lambda-0.4-statistics": replace(small, tightness=8.0, extras={"minibatch-statistics": 20.0}),
-        "rising-statistics-idempotence-40": replace(rising, idempotence=40.0, extras={"minibatch-statistics": 20.0}),
-        "lambda-0.65": good,
-        "lambda-0.65-learning-rate-0.0003": replace(good, lr=3e-4),
-        "lambda-0.65-no-ramp": replace(good, ramp=0),
-        "lambda-0.65-batch-64": replace(good, batch=64, steps=3_000),
-        "lambda-0.65-batch-256": replace(good, batch=256, steps=750),
-        "lambda-0.65-width-24": replace(good, width=24),
-        "lambda-0.65-L2": replace(good, distance="l2"),
-        "lambda-0.65-Gaussian-source": replace(good, source="gaussian"),
-        "lambda-0.65-averaging-0.99": replace(good, ema=0.99),
-        "lambda-0.65-no-clamp": replace(good, clamp=None),
+        "rising-matching": matching,
+        "rising-to-0.6-matching-3": replace(matching, tightness_end=12.0, extras={"feature-matching": 3.0}),
+        "matching-3": replace(matching, extras={"feature-matching": 3.0}),
+        "matching-and-IMLE": replace(matching, extras={"feature-matching": 1.0, "imle": 5.0}),
+        "learning-rate-0.0005": replace(matching, lr=5e-4),
+        "idempotence-40": replace(matching, idempotence=40.0),
+        "no-matching": rising,
+        "IMLE-for-matching": replace(rising, extras={"imle": 10.0}),
+        "statistics-for-matching": replace(rising, extras={"minibatch-statistics": 20.0}),
+        "constant-0.4": replace(matching, tightness=8.0, tightness_end=None),
+        "constant-0.65": replace(matching, tightness=13.0, tightness_end=None),
+        "rising-to-0.5": replace(matching, tightness_end=10.0),
+        "learning-rate-0.002": replace(matching, lr=2e-3),
+        "no-ramp": replace(matching, ramp=0),
+        "batch-64": replace(matching, batch=64, steps=3_000),
+        "batch-256": replace(matching, batch=256, steps=750),
+        "width-24": replace(matching, width=24),
+        "L2": replace(matching, distance="l2"),
+        "Gaussian-source": replace(matching, source="gaussian"),
+        "averaging-0.99": replace(matching, ema=0.99),
+        "no-clamp": replace(matching, clamp=None),
     }.items()},
     # the digits' recipe and what it is compared with, of one width and one number of images; the settings that differ are
     # those that each was published with (sources in ign_baselines)
@@ -111,7 +114,11 @@ SWEEPS: dict[str, dict[str, Recipe]] = {
         denoise=replace(plain, method="denoise"),
         imle=replace(plain, method="imle"),
     ),
-    "lambda": _seeded(**{f"{ratio}": replace(small, tightness=20 * ratio) for ratio in (0.05, 0.125, 0.25, 0.5, 0.65, 0.8, 1.0, 1.2)}),
+    # where lambda ends, from the paper's value: a high one from the start may never leave the constant (remedies below)
+    "lambda": _seeded(**{
+        f"{ratio}": replace(small, tightness=20 * min(ratio, 0.125), tightness_end=20 * ratio)
+        for ratio in (0.05, 0.125, 0.25, 0.5, 0.65, 0.8, 1.0, 1.2)
+    }),
     # each alone on the paper's collapsing weights, and some on the better lambda
     "remedies": _seeded(
         paper=small,
@@ -126,7 +133,7 @@ SWEEPS: dict[str, dict[str, Recipe]] = {
         good_perceptual=replace(good, distance="perceptual"),
         good_two_step_pyramid=replace(good, distance_end="pyramid"),
         good_two_step_perceptual=replace(good, distance_end="perceptual"),
-        rising_feature_matching=replace(rising, extras={"feature-matching": 1.0}),
+        rising_feature_matching=matching,
         rising_imle=replace(rising, extras={"imle": 10.0}),
     ),
 }  # fmt: skip
