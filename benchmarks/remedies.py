@@ -35,7 +35,7 @@ def main(
         out: A JSON file for the same numbers.
     """
     torch.set_num_threads(threads)
-    plain = recipes.recipe(recipe)
+    plain = replace(recipes.recipe(recipe), extras={}, distance="l1")
     g = torch.Generator().manual_seed(0)
     x, z = (torch.rand(plain.batch, *plain.shape, generator=g).to(device) * 2 - 1 for _ in range(2))
     variants = {"none": plain}
