@@ -1,16 +1,19 @@
-"""Data of the book: 2D manifolds, MNIST and its kin, what was measured, corruptions.
+"""Data of the book: 2D manifolds, MNIST and its kin, CelebA and drawn faces, what was measured, corruptions.
 
 Every data set is a tensor or an `Images`: len(data), and data[LongTensor] -> (n, *shape).  Images are in [-1, 1].
 """
 
+import contextlib
 import gzip
 import hashlib
+import io
 import json
 import math
 import os
 import socket
 import sys
 import tempfile
+import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -216,7 +219,7 @@ def points(name: str, n: int = 50_000, seed: int = 0) -> Tensor:
 class Images:
     """Images in memory as bytes.  data[LongTensor] -> (n, C, H, W) in [-1, 1], padded with -1 to `size`.
 
-    pixels: (n, C, h, w) uint8.  labels: (n,).  card: name, n, md5 and where it came from, for a checkpoint's card.
+    pixels: (n, C, h, w) uint8.  labels: (n,), of drawn faces their attributes, (n, 8).  card: name, n, md5 and where it came from, for a checkpoint's card.
     """
 
     def __init__(self, pixels: Tensor, labels: Tensor, name: str, size: int, origin: str, classes: tuple[str, ...] = ()):
@@ -236,21 +239,27 @@ class Images:
 
 
 IDX = {"mnist": "MNIST", "fashion": "FashionMNIST"}  # our names of the data sets in MNIST's file format: torchvision's
-NAMES = (*IDX, "digits8")
+FACES = ("celeba64", "drawn")
+NAMES = (*IDX, "digits8", *FACES)
 
 
 @lru_cache(maxsize=4)
-def load(name: str, split: str = "train", size: int = 32) -> Images:
-    """A data set by name: "mnist", "fashion" (28x28, padded to `size`) or "digits8" (scikit-learn's 8x8, enlarged).
+def load(name: str, split: str = "train", size: int | None = None) -> Images:
+    """A data set by name: "mnist", "fashion" (28x28 grey), "digits8" (scikit-learn's), "celeba64", "drawn" (64x64, colour).
 
-    split: "train" or "test".  MNIST comes from the folder $IGN_DATA if that is set (torchvision's layout, .gz files, may
-    be read-only), else by torchvision's download into the cache, else, with no network, from scikit-learn, with a line
-    on stderr that says so.  ValueError: unknown name or split, or a file whose md5 is not the published one.
+    split: "train" or "test".  size: side of the images, None: 32, of faces 64; digits are padded to it, faces shrunk.
+    MNIST comes from the folder $IGN_DATA if that is set (torchvision's layout, .gz files, may be read-only), else by
+    torchvision's download into the cache, else, with no network, from scikit-learn, with a line on stderr that says so.
+    CelebA likewise, from $IGN_DATA/celeba64/celeba64.zip or torchvision's folder celeba, else drawn faces.
+    ValueError: unknown name or split, a size that doesn't fit, a file that is missing or damaged.
     """
     if name not in NAMES:
         raise ValueError(f"data set {name!r} is unknown; use one of: {', '.join(NAMES)}.")
     if split not in ("train", "test"):
         raise ValueError(f"split {split!r} is unknown; use 'train' or 'test'.")
+    size = size if size is not None else 64 if name in FACES else 32
+    if name in FACES:
+        return _drawn(split, size) if name == "drawn" else _celeba(split, size)
     if name == "digits8":
         return _digits8(split, size)
     folder, why = _folder(IDX[name])
@@ -278,17 +287,29 @@ def _folder(kind: str) -> tuple[Path | None, str]:
         return folder, ""
     from torchvision.datasets.utils import download_url
 
-    folder = Path(os.environ.get("IGN_CACHE", Path.home() / ".cache" / "ign")) / kind / "raw"
-    timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(20)  # seconds: a network that swallows packets must not hang a reader
+    folder = _cache() / kind / "raw"
     try:
-        for file, md5 in _resource(kind).resources:
-            _download(download_url, _resource(kind).mirrors, file, folder, md5)
+        with _impatient():
+            for file, md5 in _resource(kind).resources:
+                _download(download_url, _resource(kind).mirrors, file, folder, md5)
     except (OSError, RuntimeError) as error:
         return None, f"IGN_DATA is not set and the download failed ({type(error).__name__})"
+    return folder, ""
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("IGN_CACHE", Path.home() / ".cache" / "ign"))
+
+
+@contextlib.contextmanager
+def _impatient():
+    """A network that swallows packets must not hang a reader."""
+    timeout = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(20)  # seconds
+    try:
+        yield
     finally:
         socket.setdefaulttimeout(timeout)
-    return folder, ""
 
 
 def _download(download_url, mirrors, file: str, folder: Path, md5: str) -> None:
@@ -329,6 +350,206 @@ def _digits8(split: str, size: int) -> Images:
     pixels = (255 * x[part]).round().to(torch.uint8)
     classes = tuple(map(str, range(10)))
     return Images(pixels, torch.from_numpy(bunch.target)[part].long(), f"digits8-{split}", size, "scikit-learn", classes)
+
+
+# ---------------------------------------------------------------------------------------------------------------- faces
+
+
+def _celeba(split: str, size: int) -> Images:
+    root, origin = _cache(), "torchvision's download"
+    if "IGN_DATA" in os.environ:
+        root, origin = Path(os.environ["IGN_DATA"]), "IGN_DATA"
+        if (path := root / "celeba64" / "celeba64.zip").exists():
+            digest = hashlib.md5(path.read_bytes()).hexdigest()
+            pixels = _kept(f"celeba64-{split}-{digest[:8]}", lambda: _unzipped(path, f"{split}/"))
+            return _shrunk(pixels, torch.zeros(len(pixels), dtype=torch.long), f"celeba64-{split}", size, "celeba64.zip")
+        if not (root / "celeba").is_dir():
+            raise ValueError(f"IGN_DATA is set but {root} has neither celeba64/celeba64.zip nor torchvision's celeba; unset it or use 'drawn'.")
+    import torchvision
+    from torchvision.transforms import CenterCrop, Compose, PILToTensor, Resize
+
+    try:
+        with _impatient():
+            shape = Compose([Resize(64), CenterCrop(64), PILToTensor()])
+            images = torchvision.datasets.CelebA(str(root), split, transform=shape, download=origin != "IGN_DATA")
+    except (OSError, RuntimeError, ImportError, ValueError, zipfile.BadZipFile) as error:
+        if origin == "IGN_DATA":
+            raise ValueError(f"{root / 'celeba'} is not torchvision's CelebA, whole and undamaged; get it again or use 'drawn'.") from error
+        print(f"ign_data: using drawn faces in place of CelebA, because IGN_DATA is not set and the download failed "
+              f"({type(error).__name__}).", file=sys.stderr)  # fmt: skip
+        return _drawn(split, size)
+    pixels = _kept(f"celeba-{split}-{len(images)}", lambda: torch.stack([images[i][0] for i in range(len(images))]))
+    return _shrunk(pixels, torch.zeros(len(pixels), dtype=torch.long), f"celeba-{split}", size, origin)
+
+
+def sketch_pairs(split: str = "test", size: int = 64) -> tuple[Images, Images]:
+    """Photos and an artist's pencil sketches of the same faces (CUHK), in the same order; 100 test, 88 train.
+
+    From $IGN_DATA/cuhk_sketch64/cuhk_sketch64.zip.  ValueError: not there or damaged, or an unknown split.
+    """
+    if split not in ("train", "test"):
+        raise ValueError(f"split {split!r} is unknown; use 'train' or 'test'.")
+    path = Path(os.environ.get("IGN_DATA", "")) / "cuhk_sketch64" / "cuhk_sketch64.zip"
+    if "IGN_DATA" not in os.environ or not path.exists():
+        raise ValueError("the sketches of faces are not there; set IGN_DATA to a folder with cuhk_sketch64/cuhk_sketch64.zip.")
+    pairs = (_unzipped(path, f"{split}/{kind}/") for kind in ("photo", "sketch"))
+    return tuple(_shrunk(y, torch.arange(len(y)), f"cuhk-{kind}-{split}", size, "cuhk_sketch64.zip") for y, kind in zip(pairs, ("photo", "sketch")))
+
+
+def _unzipped(path: Path, start: str) -> Tensor:
+    """The colour images of a zip whose names begin with `start`, in the order of names: (n, 3, h, w) uint8."""
+    from PIL import Image
+
+    try:
+        with zipfile.ZipFile(path) as file:
+            names = sorted(name for name in file.namelist() if name.startswith(start) and not name.endswith("/"))
+            images = [np.asarray(Image.open(io.BytesIO(file.read(name))).convert("RGB")) for name in names]
+    except (zipfile.BadZipFile, OSError) as error:
+        raise ValueError(f"{path} is damaged ({type(error).__name__}); get it again.") from error
+    if not images:
+        raise ValueError(f"{path} has no images in {start}; get it again.")
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
+
+
+def _kept(name: str, make: Callable[[], Tensor]) -> Tensor:
+    """make(), or what it gave the last time, from the cache; where the cache can't be written, every time anew."""
+    path = _cache() / f"{name}.npy"
+    if not path.exists():
+        made = make()
+        with contextlib.suppress(OSError):
+            buffer = io.BytesIO()
+            np.save(buffer, made.numpy())
+            ign_core.write_file(path, buffer.getvalue())
+        return made
+    return torch.from_numpy(np.load(path, mmap_mode="c"))  # c: writable in memory alone, as torch wants it
+
+
+def _shrunk(pixels: Tensor, labels: Tensor, name: str, size: int, origin: str) -> Images:
+    """Images of a side that divides theirs, by the mean over squares."""
+    side = pixels.shape[-1]
+    if not 0 < size <= side or side % size:
+        raise ValueError(f"faces of side {side} can't be shrunk to {size}; give a size that divides {side}.")
+    if size < side:
+        pixels = torch.cat([F.avg_pool2d(part.float(), side // size).round().to(torch.uint8) for part in pixels.split(1_000)])
+    return Images(pixels, labels, name, size, origin)
+
+
+DRAWN = {"train": (20_000, 0), "test": (3_000, 1)}  # faces, and the seed of their attributes; drawn in seconds
+
+
+def _drawn(split: str, size: int) -> Images:
+    n, seed = DRAWN[split]
+    attributes = draw_attributes(n, torch.Generator().manual_seed(seed))
+    pixels = torch.cat([_bytes(draw_faces(part)) for part in attributes.split(1_000)])
+    return _shrunk(pixels, attributes, f"drawn-{split}", size, "ign_data.draw_faces")
+
+
+def _bytes(x: Tensor) -> Tensor:
+    return ((x + 1) * 127.5).round().to(torch.uint8)
+
+
+# ---------------------------------------------------------------------------------------------------------- drawn faces
+
+# attribute -> its range; all are independent and even over it, but for glasses, which are there or not
+ATTRIBUTES = {
+    "skin": (0.0, 1.0), "hair": (0.0, 1.0), "length": (0.0, 1.0), "fringe": (0.0, 1.0),
+    "smile": (-1.0, 1.0), "glasses": (0.0, 1.0), "turn": (-1.0, 1.0), "background": (0.0, 1.0),
+}  # fmt: skip
+WITH_GLASSES = 0.3  # share of faces
+_SKIN = torch.tensor([[0.36, 0.22, 0.15], [0.72, 0.50, 0.36], [0.97, 0.83, 0.73]])  # colours between which the attribute moves
+_HAIR = torch.tensor([[0.07, 0.06, 0.07], [0.36, 0.20, 0.10], [0.62, 0.30, 0.12], [0.90, 0.75, 0.42]])
+_WALL = torch.tensor([[0.80, 0.45, 0.42], [0.80, 0.76, 0.45], [0.45, 0.72, 0.50], [0.42, 0.62, 0.82]])
+
+
+def draw_attributes(n: int, generator: torch.Generator | None = None) -> Tensor:
+    """Attributes of n random faces: (n, 8), in the order and the ranges of ATTRIBUTES."""
+    low, high = torch.tensor(list(ATTRIBUTES.values())).unbind(1)
+    a = low + (high - low) * torch.rand(n, len(ATTRIBUTES), generator=generator)
+    glasses = list(ATTRIBUTES).index("glasses")
+    a[:, glasses] = (a[:, glasses] < WITH_GLASSES).float()
+    return a
+
+
+def draw_faces(attributes: Tensor, size: int = 64) -> Tensor:
+    """Faces with these attributes: (n, 8) -> (n, 3, size, size) in [-1, 1].  ValueError: shape, or out of range.
+
+    The same attributes give the same face; mirroring one is the same as changing the sign of its turn.
+    """
+    if attributes.ndim != 2 or attributes.shape[1] != len(ATTRIBUTES):
+        raise ValueError(f"attributes have shape {tuple(attributes.shape)}; give (n, {len(ATTRIBUTES)}): {', '.join(ATTRIBUTES)}.")
+    low, high = torch.tensor(list(ATTRIBUTES.values())).unbind(1)
+    if not ((attributes >= low - 1e-6) & (attributes <= high + 1e-6)).all():
+        raise ValueError("an attribute is out of its range; see ign_data.ATTRIBUTES.")
+    return torch.cat([_draw(part, size) for part in attributes.float().split(16)])  # 16 stay in a core's cache
+
+
+def _between(colours: Tensor, t: Tensor) -> Tensor:
+    """Colours (m, 3), at t in [0, 1] along the line through them: (n,) -> (n, 3, 1, 1)."""
+    t = t * (len(colours) - 1)
+    i = t.long().clamp(max=len(colours) - 2)
+    return torch.lerp(colours[i], colours[i + 1], (t - i)[:, None])[:, :, None, None]
+
+
+def _ellipse(x, y: float, width: float, height: float):
+    """About the distance to the edge, positive inside."""
+    return lambda u, v: (1 - (((u - x) / width).square() + ((v - y) / height).square()).sqrt()) * min(width, height)
+
+
+def _draw(attributes: Tensor, size: int) -> Tensor:
+    """Layer over layer, from the wall to the glasses.  u goes right and v down, both over [-1, 1]."""
+    skin, hair, wall = (_between(c, attributes[:, i]) for c, i in ((_SKIN, 0), (_HAIR, 1), (_WALL, 7)))
+    length, fringe, smile, glasses, turn = attributes[:, 2:7, None, None, None].unbind(1)  # each (n, 1, 1, 1)
+    line = (torch.arange(size) + 0.5) * (2 / size) - 1
+    image = (wall * (1.0 - 0.08 * line[:, None])).expand(-1, -1, size, size).contiguous()
+
+    def paint(colour, inside, left: float, right: float, top: float, bottom: float) -> None:
+        """Where inside(u, v) > 0, with an edge one pixel wide; nothing but that window is looked at."""
+        columns, rows = (slice(int((a + 1) / 2 * size), math.ceil((b + 1) / 2 * size)) for a, b in ((left, right), (top, bottom)))
+        cover = (inside(line[columns][None], line[rows][:, None]) * (size / 2) + 0.5).clamp(0, 1)
+        window = image[:, :, rows, columns]
+        colour = colour if torch.is_tensor(colour) else torch.tensor(colour).reshape(1, 3, 1, 1)
+        window.lerp_(colour.expand_as(window), cover.expand_as(window))
+
+    def behind(u, v):
+        u = u + 0.05 * turn
+        cap = _ellipse(0.0, -0.2, 0.62, 0.68)(u, v)
+        return torch.minimum(torch.maximum(cap, torch.minimum(0.62 - u.abs(), v + 0.2)), length - 0.25 - v)
+
+    def front(u, v):
+        return torch.minimum(0.36 * fringe - 0.62 + 0.25 * (u - 0.25 * turn).square() - v, _ellipse(0.0, -0.08, 0.58, 0.74)(u, v))
+
+    paint(hair, behind, -0.75, 0.75, -0.95, 0.8)
+    paint((0.25, 0.28, 0.36), _ellipse(0.0, 1.15, 0.85, 0.42), -0.9, 0.9, 0.7, 1.0)
+    paint(0.85 * skin, lambda u, v: torch.minimum(0.2 - u.abs(), 0.9 - v), -0.25, 0.25, 0.3, 0.95)
+    paint(skin, _ellipse(0.0, 0.0, 0.52, 0.68), -0.55, 0.55, -0.7, 0.72)
+    paint(hair, front, -0.6, 0.6, -0.85, 0.15)
+
+    middle = 0.16 * turn  # of the features: they move with the turn
+    for side in (-1, 1):
+        x, window = middle + 0.22 * side - 0.03 * turn, (-0.55, 0.2) if side < 0 else (-0.2, 0.55)
+        paint(0.35 * hair, _ellipse(x, -0.2, 0.11, 0.025), *window, -0.26, -0.14)
+        paint((0.97, 0.97, 0.97), _ellipse(x, -0.06, 0.095, 0.055), *window, -0.16, 0.03)
+        paint((0.10, 0.08, 0.08), _ellipse(x + 0.03 * turn, -0.06, 0.05, 0.05), *window, -0.16, 0.03)
+
+    def nose(u, v):
+        return 0.025 - torch.maximum((u - 1.5 * middle - 0.1 * turn * (v - 0.05)).abs(), (v - 0.1).abs() - 0.1)
+
+    half = 0.2 + 0.04 * smile.abs()  # of the mouth's width
+
+    def mouth(u, v):
+        curve = 0.4 - 0.09 * smile * (2 * ((u - middle) / half).square() - 1)
+        return torch.minimum(0.035 - (v - curve).abs(), half - (u - middle).abs())
+
+    def rims(u, v):
+        rings = [0.022 - (_ellipse(middle + 0.22 * side - 0.03 * turn, -0.06, 0.155, 0.125)(u, v)).abs() for side in (-1, 1)]
+        bridge = 0.022 - torch.maximum((v + 0.07).abs(), (u - middle + 0.03 * turn).abs() - 0.07)
+        return torch.maximum(torch.maximum(*rings), bridge) - 9 * (1 - glasses)
+
+    paint(0.72 * skin, nose, -0.45, 0.45, -0.02, 0.26)
+    paint((0.62, 0.16, 0.18), mouth, -0.5, 0.5, 0.2, 0.6)
+    if glasses.any():
+        paint((0.08, 0.08, 0.10), rims, -0.62, 0.62, -0.25, 0.12)
+    return image.clamp_(0, 1).mul_(2).sub_(1)
 
 
 # -------------------------------------------------------------------------------------------------------------- results
