@@ -241,6 +241,7 @@ class Images:
 IDX = {"mnist": "MNIST", "fashion": "FashionMNIST"}  # our names of the data sets in MNIST's file format: torchvision's
 FACES = ("celeba64", "drawn")
 NAMES = (*IDX, "digits8", *FACES)
+STAND_INS = ("digits8", "drawn")  # need no download: what `load` falls back on
 
 
 @lru_cache(maxsize=4)

@@ -118,6 +118,8 @@ def sweep(family: Annotated[str, tyro.conf.Positional], out: Path = RUNS, result
         if Path(f"{written}.json").exists():
             continue
         data, test = ign_data.load(recipe.data), ign_data.load(recipe.data, "test")
+        if data.card["name"].split("-")[0] in ign_data.STAND_INS and recipe.data not in ign_data.STAND_INS:
+            raise ValueError(f"{run} is to be trained on {recipe.data}, which is not to be had here; set IGN_DATA, see the README.")
         classifier = ign_metrics.load_classifier(recipes.judge(recipe.data))
         course = _Course(folder / "course.json", recipe, data, classifier, ign_metrics.features_of(classifier, test[ign_metrics.in_random_order(test)[:n]]))
         resume = (folder / f"{recipe.name}.train.safetensors").exists()

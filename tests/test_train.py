@@ -135,6 +135,17 @@ def test_the_benchmark_of_remedies_has_them_all(tmp_path):
     assert list(rows) == ["none", *ign_remedies.EXTRAS, "pyramid", "perceptual"] and rows["none"]["ratio"] == 1.0
 
 
+def test_a_sweep_does_not_train_on_a_stand_in(tmp_path, monkeypatch):
+    """Where MNIST can't be had, load gives other digits: a run that says MNIST mustn't be trained on them."""
+    load = ign_data.load
+    monkeypatch.setattr(ign_data, "load", lambda name, split="train", size=None: load("digits8", split, size))
+    monkeypatch.setitem(recipes.SWEEPS, "tiny", {"ign-s0": replace(recipes.small, width=8, code=16, steps=2, batch=16)})
+    with pytest.raises(ValueError, match="set IGN_DATA") as caught:
+        train.main(["sweep", "tiny", "--out", str(tmp_path / "runs"), "--results", str(tmp_path / "results")])
+    one_sentence(caught)
+    assert not (tmp_path / "runs").exists() and not (tmp_path / "results").exists()
+
+
 def test_a_sweep_writes_a_file_a_run_and_leaves_what_is_done(tmp_path, monkeypatch, capsys):
     if not ign_data.load("mnist").card["name"].startswith("mnist"):
         pytest.skip("MNIST is not to be had here: IGN_DATA is not set and there is no network")
