@@ -256,8 +256,7 @@ def load(name: str, split: str = "train", size: int | None = None) -> Images:
     """
     if name not in NAMES:
         raise ValueError(f"data set {name!r} is unknown; use one of: {', '.join(NAMES)}.")
-    if split not in ("train", "test"):
-        raise ValueError(f"split {split!r} is unknown; use 'train' or 'test'.")
+    _check_split(split)
     size = size if size is not None else 64 if name in FACES else 32
     if name in FACES:
         return _drawn(split, size) if name == "drawn" else _celeba(split, size)
@@ -271,6 +270,11 @@ def load(name: str, split: str = "train", size: int | None = None) -> Images:
     pixels = _idx(folder / f"{stem}-images-idx3-ubyte.gz", IDX[name])
     labels = _idx(folder / f"{stem}-labels-idx1-ubyte.gz", IDX[name])
     return Images(pixels[:, None], labels.long(), f"{name}-{split}", size, "IDX files", _resource(IDX[name]).classes)
+
+
+def _check_split(split: str) -> None:
+    if split not in ("train", "test"):
+        raise ValueError(f"split {split!r} is unknown; use 'train' or 'test'.")
 
 
 def _resource(kind: str):
@@ -388,13 +392,16 @@ def sketch_pairs(split: str = "test", size: int = 64) -> tuple[Images, Images]:
 
     From $IGN_DATA/cuhk_sketch64/cuhk_sketch64.zip.  ValueError: not there or damaged, or an unknown split.
     """
-    if split not in ("train", "test"):
-        raise ValueError(f"split {split!r} is unknown; use 'train' or 'test'.")
+    _check_split(split)
     path = Path(os.environ.get("IGN_DATA", "")) / "cuhk_sketch64" / "cuhk_sketch64.zip"
     if "IGN_DATA" not in os.environ or not path.exists():
         raise ValueError("the sketches of faces are not there; set IGN_DATA to a folder with cuhk_sketch64/cuhk_sketch64.zip.")
-    pairs = (_unzipped(path, f"{split}/{kind}/") for kind in ("photo", "sketch"))
-    return tuple(_shrunk(y, torch.arange(len(y)), f"cuhk-{kind}-{split}", size, "cuhk_sketch64.zip") for y, kind in zip(pairs, ("photo", "sketch")))
+
+    def images(kind: str) -> Images:
+        pixels = _unzipped(path, f"{split}/{kind}/")
+        return _shrunk(pixels, torch.arange(len(pixels)), f"cuhk-{kind}-{split}", size, path.name)
+
+    return images("photo"), images("sketch")
 
 
 def _unzipped(path: Path, start: str) -> Tensor:
@@ -456,6 +463,7 @@ ATTRIBUTES = {
     "skin": (0.0, 1.0), "hair": (0.0, 1.0), "length": (0.0, 1.0), "fringe": (0.0, 1.0),
     "smile": (-1.0, 1.0), "glasses": (0.0, 1.0), "turn": (-1.0, 1.0), "background": (0.0, 1.0),
 }  # fmt: skip
+_LOW, _HIGH = torch.tensor(list(ATTRIBUTES.values())).unbind(1)
 WITH_GLASSES = 0.3  # share of faces
 _SKIN = torch.tensor([[0.36, 0.22, 0.15], [0.72, 0.50, 0.36], [0.97, 0.83, 0.73]])  # colours between which the attribute moves
 _HAIR = torch.tensor([[0.07, 0.06, 0.07], [0.36, 0.20, 0.10], [0.62, 0.30, 0.12], [0.90, 0.75, 0.42]])
@@ -464,8 +472,7 @@ _WALL = torch.tensor([[0.80, 0.45, 0.42], [0.80, 0.76, 0.45], [0.45, 0.72, 0.50]
 
 def draw_attributes(n: int, generator: torch.Generator | None = None) -> Tensor:
     """Attributes of n random faces: (n, 8), in the order and the ranges of ATTRIBUTES."""
-    low, high = torch.tensor(list(ATTRIBUTES.values())).unbind(1)
-    a = low + (high - low) * torch.rand(n, len(ATTRIBUTES), generator=generator)
+    a = _LOW + (_HIGH - _LOW) * torch.rand(n, len(ATTRIBUTES), generator=generator)
     glasses = list(ATTRIBUTES).index("glasses")
     a[:, glasses] = (a[:, glasses] < WITH_GLASSES).float()
     return a
@@ -478,8 +485,7 @@ def draw_faces(attributes: Tensor, size: int = 64) -> Tensor:
     """
     if attributes.ndim != 2 or attributes.shape[1] != len(ATTRIBUTES):
         raise ValueError(f"attributes have shape {tuple(attributes.shape)}; give (n, {len(ATTRIBUTES)}): {', '.join(ATTRIBUTES)}.")
-    low, high = torch.tensor(list(ATTRIBUTES.values())).unbind(1)
-    if not ((attributes >= low - 1e-6) & (attributes <= high + 1e-6)).all():
+    if not ((attributes >= _LOW - 1e-6) & (attributes <= _HIGH + 1e-6)).all():
         raise ValueError("an attribute is out of its range; see ign_data.ATTRIBUTES.")
     return torch.cat([_draw(part, size) for part in attributes.float().split(16)])  # 16 stay in a core's cache
 
