@@ -882,30 +882,32 @@ def runs_by_measure(lines: dict[str, list[dict[str, float]]], measures: list[str
 # chapter 11
 
 
-def against_lambda(runs: dict[float, list[dict]], measures: dict[str, str], classes: bool = True):
-    """Measures of f(z) on MNIST against lambda, a dot for each seed: {lambda: lines of `ign_metrics.summary` with "excess"}.
+def against_lambda(courses: dict[str, dict[float, list[dict]]], measures: dict[str, str], real: dict | None = None):
+    """Measures of f(z) on MNIST against lambda, a panel each: {course's name: {lambda: lines of `ign_metrics.summary`, one a seed}}.
 
-    measures: {key: axis label}.  classes: a last panel with the largest factor by which a class is made too often, and
-    the bound 1/lambda on it.  Lines of real data under the key 0.
+    measures: {key: axis label}; the key "excess" is drawn with its bound 1/lambda on a logarithmic axis.  real: the same
+    line of real data.  The first course is drawn full, a second one dashed with open dots.
     """
-    ratios = sorted(r for r in runs if r)
-    panels_ = dict(measures) | ({"excess": "class made too often, by a factor"} if classes else {})
-    figure, axes = plt.subplots(1, len(panels_), figsize=(2.75 * len(panels_), 2.7), squeeze=False)
-    for ax, (key, label) in zip(axes[0], panels_.items()):
-        dots = [(r, line[key]) for r in ratios for line in runs[r] if key in line]
+    ratios = [ratio for runs in courses.values() for ratio in runs]
+    figure, axes = plt.subplots(1, len(measures), figsize=(2.75 * len(measures), 3.0), squeeze=False, layout="constrained")
+    for ax, (key, label) in zip(axes[0], measures.items()):
         ax.axvline(1, color="0.85", linewidth=6, zorder=0)
-        if key in (runs.get(0) or [{}])[0]:
-            ax.axhline(runs[0][0][key], color=DATA, linewidth=1.2, label="real data")
-        ax.plot(*zip(*dots), "o", color=GENERATED, markersize=4, alpha=0.6)
-        ax.plot(ratios, [np.mean([line[key] for line in runs[r]]) for r in ratios], color=GENERATED, linewidth=1.3, label="$f(z)$")
+        if real and key in real:
+            ax.axhline(real[key], color=DATA, linewidth=1.2, label="real data")
+        for (name, runs), line, face in zip(courses.items(), ("-", (0, (4, 1.5))), (GENERATED, "white")):
+            dots = [(ratio, one[key]) for ratio in sorted(runs) for one in runs[ratio]]
+            means = [np.mean([one[key] for one in runs[ratio]]) for ratio in sorted(runs)]
+            ax.plot(sorted(runs), means, color=GENERATED, linewidth=1.3, linestyle=line, label=name)
+            ax.plot(*zip(*dots), "o", color=GENERATED, markerfacecolor=face, markersize=4, alpha=0.7)
         if key == "excess":
-            t = np.linspace(ratios[0], ratios[-1], 200)
-            ax.plot(t, 1 / t, color="black", linestyle="--", linewidth=1, label="bound $1/\\lambda$")
+            t = np.linspace(min(ratios), max(ratios), 200)
+            ax.plot(t, 1 / t, color="black", linestyle=":", linewidth=1.2, label="bound $1/\\lambda$")
             ax.set(yscale="log", ylim=(0.9, 12))
         else:
             ax.set_ylim(0, None)
-        ax.set(xlabel="$\\lambda$", ylabel=label)
-        ax.legend(fontsize=7)
+        ax.set(xlabel="$\\lambda$ at the end", ylabel=label)
+    handles = {text: handle for ax in axes[0] for handle, text in zip(*ax.get_legend_handles_labels())}
+    figure.legend(handles.values(), handles, ncols=len(handles), loc="outside upper center", fontsize=8)
     return figure
 
 

@@ -113,6 +113,8 @@ SWEEPS: dict[str, dict[str, Recipe]] = {
         imle=replace(plain, method="imle"),
     ),
     "lambda": _seeded(**{f"{ratio}": replace(small, tightness=20 * ratio) for ratio in (0.05, 0.125, 0.25, 0.5, 0.65, 0.8, 1.0, 1.2)}),
+    # to the same lambda on a slow course from the paper's; 0.65 is "lambda-rising" of the remedies
+    "lambda-rising": _seeded(**{f"{ratio}": replace(small, tightness=2.5, tightness_end=20 * ratio) for ratio in (0.25, 0.5, 0.8, 1.0, 1.2)}),
     # each alone on the paper's collapsing weights, and some on the better lambda
     "remedies": _seeded(
         paper=small,

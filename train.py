@@ -4,6 +4,7 @@
     python train.py mnist --resume                   go on where a stopped run was
     python train.py classifier                       train the classifier that the measures use
     python train.py evaluate mnist                   measure a checkpoint, write the numbers into its card
+    python train.py evaluate 11_collapse             draw a chapter's figures and tables anew from cards and results files
     python train.py sweep remedies                   train and measure a family of runs, a results file each
     python train.py export mnist --out mnist.safetensors --half      weights alone, in half precision
     fabric run --devices 2 train.py mnist            the same on several devices
@@ -25,6 +26,7 @@ import recipes
 
 RUNS = Path("runs")
 RESULTS = Path("results/runs")
+CHAPTERS = Path(__file__).parent / "notebooks"
 
 
 def main(arguments: list[str]) -> None:
@@ -152,13 +154,15 @@ def evaluate(name: Annotated[str, tyro.conf.Positional], n: int = 5_000, seed: i
     """Measure a checkpoint on its test data and write the numbers into its card (the chapters show them from there).
 
     Args:
-        name: A shipped checkpoint's name, or a path.
+        name: A shipped checkpoint's name, or a path; or a chapter (11_collapse), which is executed in place.
         n: Samples of each kind.
         seed: Of the source and of the noise.
     """
     import ign_data
     import ign_metrics
 
+    if (chapter := CHAPTERS / f"{name}.ipynb").exists():
+        return _execute(chapter)
     model = ign_baselines.load(name)
     data = model.card["recipe"]["data"]
     if data in ign_data.MANIFOLDS:
@@ -167,6 +171,17 @@ def evaluate(name: Annotated[str, tyro.conf.Positional], n: int = 5_000, seed: i
     metrics = ign_metrics.evaluate(model, classifier, ign_data.load(data), ign_data.load(data, "test"), n=n, seed=seed)
     ign_core.write_card(name, {"metrics": metrics})
     print(ign_metrics.table(metrics))
+
+
+def _execute(chapter: Path) -> None:
+    """Run a notebook and store its outputs; one that fails is left as it was."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(chapter, as_version=4)
+    resources = {"metadata": {"path": str(chapter.parent)}}
+    NotebookClient(notebook, timeout=600, record_timing=False, resources=resources).execute()
+    ign_core.write_file(chapter, (nbformat.writes(notebook) + "\n").encode())
 
 
 def export(name: Annotated[str, tyro.conf.Positional], out: Path, half: bool = False) -> None:

@@ -225,14 +225,16 @@ def test_the_mixture_has_the_moments_of_its_parts():
 
 
 def test_against_lambda_draws_each_seed_the_mean_and_the_bound():
-    line = {"precision": 0.9, "coverage": 0.5, "excess": 3.0}
-    runs = {0.25: [line, line | {"coverage": 0.7}], 1.0: [line | {"excess": 1.5}], 0: [{"precision": 0.95, "coverage": 0.96}]}
-    figure = ign_plots.against_lambda(runs, {"precision": "precision", "coverage": "coverage"})
-    precision, coverage, excess = figure.axes
-    lines = {name: ax.get_lines() for name, ax in (("coverage", coverage), ("excess", excess))}
-    dots, mean = lines["coverage"][-2], lines["coverage"][-1]
-    assert sorted(dots.get_ydata()) == [0.5, 0.5, 0.7] and mean.get_ydata().tolist() == pytest.approx([0.6, 0.5])
-    t, bound = lines["excess"][-1].get_data()
+    line = {"coverage": 0.5, "excess": 3.0}
+    constant = {0.25: [line, line | {"coverage": 0.7}], 1.0: [line | {"excess": 1.5}]}
+    courses = {"constant": constant, "rising": {0.25: [line | {"coverage": 0.9}]}}
+    figure = ign_plots.against_lambda(courses, {"coverage": "coverage", "excess": "excess"}, {"coverage": 0.96})
+    lines = {ax.get_ylabel(): {one.get_label(): one for one in ax.get_lines()} for ax in figure.axes}
+    assert lines["coverage"]["constant"].get_ydata().tolist() == pytest.approx([0.6, 0.5])
+    assert lines["coverage"]["rising"].get_ydata().tolist() == [0.9] and lines["coverage"]["real data"].get_ydata() == [0.96] * 2
+    dots = [one for one in figure.axes[0].get_lines() if one.get_marker() == "o"]
+    assert [sorted(one.get_ydata()) for one in dots] == [[0.5, 0.5, 0.7], [0.9]]
+    t, bound = lines["excess"]["bound $1/\\lambda$"].get_data()
     assert bound == pytest.approx(1 / t) and (t.min(), t.max()) == (0.25, 1.0)
     plt.close(figure)
 

@@ -8,9 +8,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import nbformat
 import pytest
 import torch
 from checks import one_sentence
+from nbclient.exceptions import CellExecutionError
 
 import ign_baselines
 import ign_core
@@ -172,3 +174,18 @@ def test_a_sweep_writes_a_file_a_run_and_leaves_what_is_done(tmp_path, monkeypat
         train.main(["sweep", "prayers"])
     one_sentence(caught)
     capsys.readouterr()
+
+
+def test_evaluate_executes_a_chapter_in_place(tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "CHAPTERS", tmp_path)
+    cells = {"draws": "print(6 * 7)", "fails": "print(6 * 7)\nassert False"}
+    for name, code in cells.items():
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+        nbformat.write(notebook, tmp_path / f"{name}.ipynb")
+    train.evaluate("draws")
+    (cell,) = nbformat.read(tmp_path / "draws.ipynb", as_version=4).cells
+    assert [output.text for output in cell.outputs] == ["42\n"]
+    before = (tmp_path / "fails.ipynb").read_bytes()
+    with pytest.raises(CellExecutionError, match="assert False"):
+        train.evaluate("fails")
+    assert (tmp_path / "fails.ipynb").read_bytes() == before
