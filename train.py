@@ -122,11 +122,11 @@ def sweep(family: Annotated[str, tyro.conf.Positional], out: Path = RUNS, result
         data, test = ign_data.load(recipe.data), ign_data.load(recipe.data, "test")
         if data.card["name"].split("-")[0] in ign_data.STAND_INS and recipe.data not in ign_data.STAND_INS:
             raise ValueError(f"{run} is to be trained on {recipe.data}, which is not to be had here; set IGN_DATA, see the README.")
-        classifier = ign_metrics.load_classifier(recipes.judge(recipe.data))
-        course = _Course(folder / "course.json", recipe, data, classifier, ign_metrics.features_of(classifier, test[ign_metrics.in_random_order(test)[:n]]))
+        judge = ign_metrics.load_judge(recipes.judge(recipe.data))
+        course = _Course(folder / "course.json", recipe, data, judge, ign_metrics.features_of(judge, test[ign_metrics.in_random_order(test)[:n]]))
         resume = (folder / f"{recipe.name}.train.safetensors").exists()
         model = _train(recipe, folder, resume, None, every=max(recipe.steps // 100, 1), callback=course)
-        metrics = ign_metrics.evaluate(model, classifier, data, test, n=n, rows=("real", *ign_metrics.APPLICATIONS))
+        metrics = ign_metrics.evaluate(model, judge, data, test, n=n, rows=("real", *ign_metrics.APPLICATIONS))
         record = {k: model.card[k] for k in ("recipe", "images", "seconds", "device", "precision", "versions", "data")}
         record |= {"parameters": sum(p.numel() for p in model.f.parameters()), "course": course.rows, "metrics": metrics}
         ign_core.write_samples(model.f, model.source, Path(f"{written}.png"), 40, 20)
@@ -136,8 +136,8 @@ def sweep(family: Annotated[str, tyro.conf.Positional], out: Path = RUNS, result
 class _Course:
     """A callback of fit: a few measures every tenth of a training, kept on disk for a run that is resumed."""
 
-    def __init__(self, path: Path, recipe: ign_core.Recipe, data, classifier, real: torch.Tensor):
-        self.path, self.every, self.look = path, 10 * max(recipe.steps // 100, 1), (classifier, real)
+    def __init__(self, path: Path, recipe: ign_core.Recipe, data, judge, real: torch.Tensor):
+        self.path, self.every, self.look = path, 10 * max(recipe.steps // 100, 1), (judge, real)
         self.source = ign_baselines.sampling_source(recipe, data)
         self.rows = json.loads(path.read_text()) if path.exists() else []
 
@@ -167,8 +167,8 @@ def evaluate(name: Annotated[str, tyro.conf.Positional], n: int = 5_000, seed: i
     data = model.card["recipe"]["data"]
     if data in ign_data.MANIFOLDS:
         raise ValueError(f"{name} is a toy in the plane; `python experiments/coverage_2d.py --checkpoints {data}` trains and measures it.")
-    classifier = ign_metrics.load_classifier(recipes.judge(data))
-    metrics = ign_metrics.evaluate(model, classifier, ign_data.load(data), ign_data.load(data, "test"), n=n, seed=seed)
+    judge = ign_metrics.load_judge(recipes.judge(data))
+    metrics = ign_metrics.evaluate(model, judge, ign_data.load(data), ign_data.load(data, "test"), n=n, seed=seed)
     ign_core.write_card(name, {"metrics": metrics})
     print(ign_metrics.table(metrics))
 

@@ -344,3 +344,39 @@ def test_a_glance_agrees_with_the_whole_measure(mnist):
     with pytest.raises(ValueError) as caught:
         M.glance(lambda x: x * float("nan"), Fixed(real), net, features)
     one_sentence(caught)
+
+
+@pytest.fixture(scope="module")
+def imagenet():
+    pytest.importorskip("efficientnet_lite_pytorch")
+    return M.load_judge("imagenet")
+
+
+def test_features_of_colour_see_the_mean_colour_as_zero(imagenet):
+    mean = torch.tensor([0.485, 0.456, 0.406]).reshape(1, 3, 1, 1).expand(1, 3, 64, 64) * 2 - 1
+    expected = imagenet.net.extract_features(torch.zeros(1, 3, 96, 96)).mean((2, 3))
+    assert torch.allclose(M.features_of(imagenet, mean), expected, atol=1e-4) and expected.shape == (1, 1280)
+    with pytest.raises(ValueError, match="colour images") as error:
+        M.features_of(imagenet, torch.zeros(2, 1, 64, 64))
+    one_sentence(error)
+
+
+def test_faces_are_ranked(imagenet, monkeypatch):
+    monkeypatch.setattr(M.ImageNetFeatures, "SIDE", 32)  # for speed
+    train, test = ign_data.load("drawn"), ign_data.load("drawn", "test")
+    x, real = test[torch.arange(500)], M.features_of(imagenet, train[torch.arange(500)])
+    fine, noisy = (M.score(imagenet, y, real) for y in (x, ign_data.add_noise(x, 0.2, torch.Generator().manual_seed(0)).clamp(-1, 1)))
+    assert abs(fine["KID"]) < 0.05 * noisy["KID"] and fine["coverage"] > 0.8 > 0.3 > noisy["coverage"]
+    assert not {"FD", "KL", "confidence", "histogram"} & set(fine)
+
+
+def test_evaluate_measures_what_is_denoised_by_distance_where_there_are_no_classes(imagenet, monkeypatch):
+    monkeypatch.setattr(M.ImageNetFeatures, "SIDE", 32)
+    train, test = ign_data.load("drawn"), ign_data.load("drawn", "test")
+    fixed = Fixed(train[torch.arange(500, 1000)])
+    found = M.evaluate(ign_core.Model(torch.nn.Identity(), fixed, {}), imagenet, train, test, n=500, rows=("f(z)",))
+    denoising = found["denoising"]
+    assert denoising["clean"] == 0 and denoising["noisy"] == pytest.approx(0.3 * math.sqrt(2 / math.pi), rel=0.01)
+    assert 0 < denoising["noisy, cut"] == denoising["cut, projected"] < denoising["noisy"] == denoising["projected"]
+    record = {"metrics": found | {"rows": {**found["rows"], "real": found["rows"]["f(z)"]}}, "seconds": 60.0}
+    assert "projected accuracy" not in M.summary(record) and M.summary(record)["sharpness"] == 1
