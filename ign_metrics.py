@@ -341,6 +341,102 @@ def _square_distances(a: Tensor, b: Tensor) -> Tensor:
     return (a.square().sum(1)[:, None] + b.square().sum(1)[None] - 2 * a @ b.T).clamp_min(0)
 
 
+# ---------------------------------------------------------------------------------------------------------- drawn faces
+
+_GLASSES = list(ign_data.ATTRIBUTES).index("glasses")
+_FREE = [i for i in range(len(ign_data.ATTRIBUTES)) if i != _GLASSES]  # what can be differentiated
+_LOW, _HIGH = torch.tensor(list(ign_data.ATTRIBUTES.values())).unbind(1)
+
+
+@torch.no_grad()
+def read_attributes(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The drawn face nearest to each image: (n, 3, 64, 64) in [-1, 1] -> its attributes (n, 8) and the distance to it (n,).
+
+    The distance is the root mean square over pixels and channels, in units of the range [-1, 1]; 0.002 is what 8 bits cost.
+    By the likeliest of many known faces, at a quarter of the size, then damped Gauss-Newton steps (Levenberg 1944), in turn
+    with a scan over each attribute, for the steps stop in local minima.  A dozen images a second on a core.  The attributes
+    of hidden parts (the length of hair that is short, a smile on a dark face in noise) are guesses.  ValueError: shape.
+    """
+    if x.ndim != 4 or x.shape[1:] != (3, 64, 64):
+        raise ValueError(f"attributes are read off images (n, 3, 64, 64); got {tuple(x.shape)}.")
+    known = ign_data.draw_attributes(8_000, torch.Generator().manual_seed(7))
+    look = F.avg_pool2d(torch.cat([ign_data.draw_faces(part, 32) for part in known.split(1_000)]), 2).flatten(1)
+    with_glasses = known[:, _GLASSES] == 1
+    attributes, errors = [], []
+    for part in x.split(50):
+        half, index = F.avg_pool2d(part, 2), torch.arange(len(part))
+        far = torch.cdist(F.avg_pool2d(half, 2).flatten(1), look)
+        starts = [far.masked_fill(kind, torch.inf).topk(2, largest=False).indices for kind in (with_glasses, ~with_glasses)]
+        starts = torch.cat(starts, 1)  # two with glasses and two without
+        a, error = _fit_attributes(known[starts.flatten()], half.repeat_interleave(starts.shape[1], 0), 6)
+        a, _ = _fit_attributes(a.unflatten(0, starts.shape)[index, error.reshape(starts.shape).argmin(1)], part, 4)
+        for _ in range(2):
+            a, error = _fit_attributes(_scan_attributes(a, part), part, 4)
+        attributes.append(a)
+        errors.append(error.sqrt())
+    return torch.cat(attributes), torch.cat(errors)
+
+
+def _square_error(a: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Drawn minus given, (n, d), and its mean square (n,)."""
+    error = (ign_data.draw_faces(a, x.shape[-1]) - x).flatten(1)
+    return error, error.square().mean(1)
+
+
+def _fit_attributes(a: Tensor, x: Tensor, steps: int, h: float = 0.02) -> tuple[Tensor, Tensor]:
+    """Damped Gauss-Newton from a (n, 8), by differences of h of each range: (n, 8) and the mean square error (n,)."""
+    low, span = _LOW[_FREE], (_HIGH - _LOW)[_FREE]
+    error, cost = _square_error(a, x)
+    damping = torch.full((len(a),), 0.01)
+    for _ in range(steps):
+        sign = torch.where(a[:, _FREE] + h * span > _HIGH[_FREE], -1.0, 1.0)  # stay in the range
+        moved = a[:, None].repeat(1, len(_FREE), 1)
+        moved[:, :, _FREE] += torch.diag_embed(h * sign * span)
+        slope = ign_data.draw_faces(moved.flatten(0, 1), x.shape[-1]).reshape(len(a), len(_FREE), -1) - (error + x.flatten(1))[:, None]
+        slope = slope / (h * sign)[:, :, None]
+        square = slope @ slope.mT
+        damped = square + torch.diag_embed(damping[:, None] * square.diagonal(dim1=1, dim2=2) + 1e-4)
+        new = a.clone()
+        new[:, _FREE] = a[:, _FREE] - torch.linalg.solve(damped, slope @ error[:, :, None])[:, :, 0] * span
+        new[:, _FREE] = new[:, _FREE].clamp(low, low + span)
+        new_error, new_cost = _square_error(new, x)
+        better = new_cost < cost
+        a, error = torch.where(better[:, None], new, a), torch.where(better[:, None], new_error, error)
+        cost, damping = torch.where(better, new_cost, cost), torch.where(better, damping * 0.3, damping * 8)
+    return a, cost
+
+
+def _scan_attributes(a: Tensor, x: Tensor) -> Tensor:
+    """The best of a (n, 8) and of what it becomes by one attribute at one of nine values, or glasses on or off: (n, 8)."""
+    tries = [a]
+    for i, (low, high) in enumerate(ign_data.ATTRIBUTES.values()):
+        for value in torch.linspace(low, high, 2 if i == _GLASSES else 9):
+            tries.append(a.clone())
+            tries[-1][:, i] = value
+    tries = torch.stack(tries, 1)
+    _, cost = _square_error(tries.flatten(0, 1), x.repeat_interleave(tries.shape[1], 0))
+    return tries[torch.arange(len(a)), cost.reshape(len(a), -1).argmin(1)]
+
+
+def attribute_coverage(attributes: Tensor, bins: int = 10) -> dict[str, float]:
+    """How evenly each attribute is covered: (n, 8) -> {attribute: sum over its bins of min(share found, share due)}, at most 1.
+
+    It is one minus the total variation of the two histograms; glasses have two bins.  Some 1 - 0.4 sqrt(bins / n) is what n
+    fair draws reach.
+    """
+    found = {}
+    for i, (name, (low, high)) in enumerate(ign_data.ATTRIBUTES.items()):
+        if i == _GLASSES:
+            due = torch.tensor([1 - ign_data.WITH_GLASSES, ign_data.WITH_GLASSES])
+            index = (attributes[:, i] > 0.5).long()
+        else:
+            due = torch.full((bins,), 1 / bins)
+            index = ((attributes[:, i] - low) / (high - low) * bins).long().clamp(0, bins - 1)
+        share = torch.bincount(index, minlength=len(due)) / len(attributes)
+        found[name] = torch.minimum(share, due).sum().item()
+    return found
+
+
 # --------------------------------------------------------------------------------------------------------------- evaluate
 
 

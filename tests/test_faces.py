@@ -12,8 +12,10 @@ from checks import one_sentence
 from PIL import Image
 
 import ign_data
+import ign_metrics
 
 NAMES = list(ign_data.ATTRIBUTES)
+GLASSES = NAMES.index("glasses")
 PLAIN = {"skin": 1.0, "hair": 0.0, "length": 0.2, "fringe": 0.3, "smile": 0.0, "glasses": 0.0, "turn": 0.0, "background": 1.0}
 
 
@@ -273,3 +275,44 @@ def test_the_real_faces_where_they_are():
     assert len(photos) == len(sketches) == 100
     pairs = [torch.corrcoef(torch.stack([a[torch.tensor([i])].mean(1).flatten() for a in (photos, sketches)]))[0, 1] for i in range(100)]
     assert torch.stack(pairs).mean() > 0.3
+
+
+# ------------------------------------------------------------------------------------------------------------- read-out
+
+
+def test_attributes_are_read_off_faces(generator):
+    known = ign_data.draw_attributes(40, generator)
+    x = ign_data._bytes(ign_data.draw_faces(known)).float() / 127.5 - 1  # as a file would hold it
+    read, distance = ign_metrics.read_attributes(x)
+    off = ((read - known) / (ign_data._HIGH - ign_data._LOW)).abs()
+    assert (off < 0.02).double().mean() > 0.98 and torch.equal(read[:, GLASSES], known[:, GLASSES])
+    assert distance.median() < 0.003 and (distance < 0.01).double().mean() > 0.9
+    redrawn = (ign_data.draw_faces(read) - x).square().mean((1, 2, 3)).sqrt()
+    assert torch.allclose(distance, redrawn, atol=1e-4)
+
+
+def test_what_is_no_drawn_face_is_far_from_them(generator):
+    known = ign_data.draw_attributes(12, generator)
+    x = ign_data.draw_faces(known)
+    noise = 0.2 * torch.randn(x.shape, generator=generator)
+    read, distance = ign_metrics.read_attributes(torch.cat([x + noise, x.lerp(x.roll(1, 0), 0.5)]))
+    noisy, ghosts = distance.chunk(2)
+    assert torch.allclose(noisy, noise.square().mean((1, 2, 3)).sqrt(), rtol=0.02)  # nearest: the face without the noise
+    assert (noisy <= noise.square().mean((1, 2, 3)).sqrt()).double().mean() > 0.9  # ... or nearer still
+    assert ghosts.min() > 0.03
+    low, high = ign_data._LOW, ign_data._HIGH
+    assert ((read >= low) & (read <= high)).all()
+    with pytest.raises(ValueError, match="attributes are read off images") as error:
+        ign_metrics.read_attributes(torch.zeros(2, 3, 32, 32))
+    one_sentence(error)
+
+
+def test_coverage_of_attributes_is_one_minus_total_variation():
+    even = ign_data._LOW + (ign_data._HIGH - ign_data._LOW) * ((torch.arange(1000) + 0.5) / 1000)[:, None]
+    even[:, GLASSES] = (torch.arange(1000) < 300).float()
+    assert all(value == pytest.approx(1, abs=1e-6) for value in ign_metrics.attribute_coverage(even).values())
+    lopsided = even.clone()
+    lopsided[:, 0] = 0.5 * lopsided[:, 0]  # half of the skins are missing
+    lopsided[:, GLASSES] = 1.0
+    found = ign_metrics.attribute_coverage(lopsided)
+    assert found["skin"] == pytest.approx(0.5, abs=1e-6) and found["glasses"] == pytest.approx(0.3) and found["smile"] == pytest.approx(1, abs=1e-6)
