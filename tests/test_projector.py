@@ -1,0 +1,121 @@
+"""Corruptions, operators with their adjoints, restoration where the answer is known, detection and retrieval."""
+
+import math
+
+import pytest
+import torch
+from checks import one_sentence
+
+import ign_data
+import ign_projector as P
+
+
+@pytest.fixture
+def faces(generator):
+    return ign_data.draw_faces(ign_data.draw_attributes(4, generator))
+
+
+@pytest.mark.parametrize("name", P.CORRUPTIONS)
+def test_corruptions_give_images_and_repeat(name, faces):
+    grey = faces.mean(1, keepdim=True)
+    for x in (faces, grey):
+        weak, strong = P.CORRUPTIONS[name][1][0], P.CORRUPTIONS[name][1][-1]
+        y, again = (P.corrupt(x, name, strong, torch.Generator().manual_seed(3)) for _ in range(2))
+        assert y.shape == x.shape and -1 <= y.min() and y.max() <= 1 and torch.equal(y, again)
+        if name != "grey" or x is faces:
+            assert (y - x).abs().mean() > 0.01
+        if weak != strong:
+            assert (P.corrupt(x, name, weak, torch.Generator().manual_seed(3)) - x).abs().mean() <= (y - x).abs().mean()
+
+
+def test_corruptions_of_no_strength_change_nothing(faces):
+    for name in ("noise", "grey", "blur", "mask", "salt and pepper", "rotation"):
+        torch.testing.assert_close(P.corrupt(faces, name, 0), faces, rtol=0, atol=1e-6)
+
+
+def test_corruptions_are_what_they_say(faces, generator):
+    x = ign_data.draw_faces(ign_data.draw_attributes(32, generator))
+    assert ((P.mask(x, 0.25, generator) - x).abs().sum(1) > 0).sum((1, 2)).max() <= 16 * 16
+    flat = torch.full((32, 3, 64, 64), 0.5)
+    assert (P.mask(flat, 0.25, generator) == 0).sum((1, 2, 3)).tolist() == [3 * 16 * 16] * 32
+    assert (P.salt_and_pepper(flat, 0.1, generator).abs() == 1).double().mean() == pytest.approx(0.1, abs=0.005)
+    assert torch.allclose(P.rotation(faces, 90), faces.rot90(1, (2, 3)), atol=1e-5)
+    assert (P.jpeg(flat[:1], 95) - flat[:1]).abs().max() < 0.02 and (P.jpeg(faces, 95) - faces).abs().mean() < 0.04
+    red, green = (torch.tensor(c).reshape(1, 3, 1, 1).expand(1, 3, 8, 8) for c in ((1.0, -1.0, -1.0), (-1.0, 1.0, -1.0)))
+    assert P.grey(red).unique().tolist() == pytest.approx([2 * 0.2989 - 1], abs=1e-3)  # ITU-R 601
+    assert P.grey(green).unique().tolist() == pytest.approx([2 * 0.587 - 1], abs=1e-3)
+
+
+def test_a_sketch_keeps_edges_and_drops_what_is_flat():
+    step = torch.full((1, 3, 64, 64), -0.5)
+    step[..., 32:] = 0.5
+    drawn = P.sketch(step)[0, 0, 32]
+    assert drawn[:16].min() > 0.99 and drawn[48:].min() > 0.99  # white away from the edge, on the dark side too
+    assert drawn[31] < 0.2 and drawn[32] > 0.99  # and a line on its dark side
+
+
+def test_wrong_corruptions_get_one_sentence(faces):
+    with pytest.raises(ValueError, match="'fog' is unknown; use noise, grey") as error:
+        P.corrupt(faces, "fog", 1.0)
+    one_sentence(error)
+    with pytest.raises(ValueError, match="takes images") as error:
+        P.corrupt(faces[0], "noise", 1.0)
+    one_sentence(error)
+    with pytest.raises(ValueError, match="scale them to"):
+        P.corrupt(3 * faces, "noise", 1.0)
+
+
+def operators(generator):
+    kept = (torch.rand(1, 1, 8, 8, generator=generator) > 0.4).double()
+    return {"blur": P.blurring(8, 1.0), "hide": P.hiding(kept), "shrink": P.shrinking(4)}
+
+
+@pytest.mark.parametrize("name", ["blur", "hide", "shrink"])
+def test_operators_have_their_adjoint_and_norm(name, generator):
+    A = operators(generator)[name]
+    matrix = torch.stack([A.forward(e.reshape(1, 1, 8, 8)).flatten() for e in torch.eye(64, dtype=torch.float64)], 1)
+    side = int(math.sqrt(len(matrix)))
+    adjoint = torch.stack([A.adjoint(e.reshape(1, 1, side, side)).flatten() for e in torch.eye(len(matrix), dtype=torch.float64)], 1)
+    torch.testing.assert_close(adjoint, matrix.T, rtol=0, atol=1e-7)
+    assert torch.linalg.matrix_norm(matrix, 2).item() == pytest.approx(1, abs=1e-6)
+
+
+def test_blurring_is_a_gaussian():
+    point = torch.zeros(1, 1, 32, 32)
+    point[..., 16, 16] = 1
+    spread = P.blurring(32, 2.0).forward(point)[0, 0]
+    at = torch.arange(32) - 16.0
+    assert spread.sum().item() == pytest.approx(1, abs=1e-5)
+    assert ((spread.sum(0) * at.square()).sum()).item() == pytest.approx(4, rel=0.02)  # the variance
+
+
+def test_plug_and_play_finds_the_image_where_f_is_a_projection(generator):
+    """f: onto images that are constant along rows.  Then hidden pixels are known from the rest of their row."""
+    x = torch.rand(3, 1, 8, 1, generator=generator).mul(1.8).sub(0.9).expand(3, 1, 8, 8).contiguous()
+    kept = torch.ones(1, 1, 8, 8)
+    kept[..., 2:7] = 0  # three of eight columns are left
+    A = P.hiding(kept)
+    found = P.plug_and_play(lambda y: y.mean(3, keepdim=True).expand_as(y), A.forward(x), A, steps=60)
+    torch.testing.assert_close(found, x, rtol=0, atol=1e-4)
+    assert torch.equal(A.forward(found), A.forward(x))  # it ends with the data
+    half = P.plug_and_play(lambda y: y, A.forward(x), A, steps=5)  # no prior: the hole stays
+    assert torch.equal(half, A.forward(x))
+
+
+def test_detection_is_the_share_of_pairs_in_order():
+    on, off = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.25, 0.4])
+    assert P.detected(on, off) == pytest.approx(5 / 6)
+    assert P.detected(off, on) == pytest.approx(1 / 6)
+
+
+def test_ranks_of_partners(generator):
+    gallery = torch.randn(20, 5, generator=generator)
+    assert P.ranks(3 * gallery, gallery).tolist() == [1] * 20  # length doesn't matter
+    queries = torch.randn(20, 5, generator=generator)
+    cosine = torch.nn.functional.cosine_similarity(queries[:, None], gallery[None], dim=2)
+    expected = [sorted(row.tolist(), reverse=True).index(row[i].item()) + 1 for i, row in enumerate(cosine)]
+    assert P.ranks(queries, gallery).tolist() == expected
+
+
+def test_drifts_are_those_of_each_image(faces):
+    assert torch.allclose(P.drifts(lambda y: 0.5 * y, faces), (0.5 * faces).abs().mean((1, 2, 3)))
