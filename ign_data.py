@@ -571,13 +571,14 @@ def result(name: str) -> dict:
 
 
 def runs(family: str) -> dict[str, list[dict]]:
-    """A family of runs that `train.py sweep FAMILY` measured: {variant: records, one a seed}, in the order of seeds.
+    """A family of runs that `train.py sweep FAMILY` measured: {variant: records, one a seed}, by name and seed.
 
     FileNotFoundError: there is none.
     """
     for folder in ign_core.shipped_in("results"):
         found: dict[str, list[dict]] = {}
-        for path in sorted((folder / "runs" / family).glob("*-s[0-9]*.json"), key=lambda p: int(p.stem.rpartition("-s")[2])):
+        paths = (folder / "runs" / family).glob("*-s[0-9]*.json")
+        for path in sorted(paths, key=lambda p: (int(p.stem.rpartition("-s")[2]), p.stem)):
             found.setdefault(path.stem.rpartition("-s")[0], []).append(json.loads(path.read_text(encoding="utf-8")))
         if found:
             return found

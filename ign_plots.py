@@ -874,6 +874,8 @@ def runs_by_measure(lines: dict[str, list[dict[str, float]]], measures: list[str
             values = [line[measure] for line in lines[name] if measure in line]
             ax.plot(values, [-i] * len(values), "o", color=GENERATED, markersize=5, alpha=0.7)
         ax.set(xlabel=measure, ylim=(0.6 - len(names), 0.4))
+        ax.locator_params(axis="x", nbins=3)
+        ax.tick_params(axis="x", labelsize=8)
         ax.grid(axis="y", color="0.9")
     axes[0, 0].set_yticks([-i for i in range(len(names))], names)
     return figure
