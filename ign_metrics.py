@@ -593,8 +593,8 @@ def summary_table(runs: dict[str, list[dict]], row: str = "f(z)", names: dict[st
 
 
 def _spread(values: list[float], digits: int) -> str:
-    """Mean ± sample standard deviation; without the latter where the values don't differ, or there is only one."""
+    """Mean ± sample standard deviation, a line breaking before the ± at most; without the latter where the values don't differ, or there is only one."""
     if not values:
         return "—"
     mean, spread = sum(values) / len(values), torch.tensor(values).double().std().item() if len(set(values)) > 1 else 0.0
-    return f"{mean:.{digits}f} ± {spread:.{digits}f}" if spread else f"{mean:.{digits}f}"
+    return f"{mean:.{digits}f} ±\N{NO-BREAK SPACE}{spread:.{digits}f}" if spread else f"{mean:.{digits}f}"
