@@ -464,6 +464,7 @@ ATTRIBUTES = {
     "smile": (-1.0, 1.0), "glasses": (0.0, 1.0), "turn": (-1.0, 1.0), "background": (0.0, 1.0),
 }  # fmt: skip
 _LOW, _HIGH = torch.tensor(list(ATTRIBUTES.values())).unbind(1)
+_GLASSES = list(ATTRIBUTES).index("glasses")
 WITH_GLASSES = 0.3  # share of faces
 _SKIN = torch.tensor([[0.36, 0.22, 0.15], [0.72, 0.50, 0.36], [0.97, 0.83, 0.73]])  # colours between which the attribute moves
 _HAIR = torch.tensor([[0.07, 0.06, 0.07], [0.36, 0.20, 0.10], [0.62, 0.30, 0.12], [0.90, 0.75, 0.42]])
@@ -473,8 +474,7 @@ _WALL = torch.tensor([[0.80, 0.45, 0.42], [0.80, 0.76, 0.45], [0.45, 0.72, 0.50]
 def draw_attributes(n: int, generator: torch.Generator | None = None) -> Tensor:
     """Attributes of n random faces: (n, 8), in the order and the ranges of ATTRIBUTES."""
     a = _LOW + (_HIGH - _LOW) * torch.rand(n, len(ATTRIBUTES), generator=generator)
-    glasses = list(ATTRIBUTES).index("glasses")
-    a[:, glasses] = (a[:, glasses] < WITH_GLASSES).float()
+    a[:, _GLASSES] = (a[:, _GLASSES] < WITH_GLASSES).float()
     return a
 
 

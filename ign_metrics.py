@@ -343,9 +343,8 @@ def _square_distances(a: Tensor, b: Tensor) -> Tensor:
 
 # ---------------------------------------------------------------------------------------------------------- drawn faces
 
-_GLASSES = list(ign_data.ATTRIBUTES).index("glasses")
+_LOW, _HIGH, _GLASSES = ign_data._LOW, ign_data._HIGH, ign_data._GLASSES
 _FREE = [i for i in range(len(ign_data.ATTRIBUTES)) if i != _GLASSES]  # what can be differentiated
-_LOW, _HIGH = torch.tensor(list(ign_data.ATTRIBUTES.values())).unbind(1)
 
 
 @torch.no_grad()

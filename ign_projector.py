@@ -63,7 +63,7 @@ def jpeg(x: Tensor, quality: float, generator: torch.Generator | None = None) ->
         T.to_pil_image(pixels).save(file, "JPEG", quality=int(quality))
         return T.pil_to_tensor(Image.open(file))
 
-    return torch.stack([through_a_file(one) for one in ((x + 1) * 127.5).round().to(torch.uint8)]).float() / 127.5 - 1
+    return torch.stack([through_a_file(one) for one in ign_data._bytes(x)]).float() / 127.5 - 1
 
 
 def rotation(x: Tensor, degrees: float, generator: torch.Generator | None = None) -> Tensor:
