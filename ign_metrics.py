@@ -503,7 +503,7 @@ def evaluate(model: ign_core.Model, judge: Classifier | ImageNetFeatures, train:
     if projector is None:
         return result
     for name, x in kinds.items():
-        result["rows"][name]["drift"] = _drift(projector, x)
+        result["rows"][name]["drift"] = drifts(projector, x).mean().item()
     noisy = ign_data.add_noise(clean, NOISE, generator)
     cut = noisy.clamp(-1, 1)  # an image again: what a file or a camera would hold
     inputs = {"clean": clean, "noisy": noisy, "noisy, cut": cut}
@@ -512,7 +512,7 @@ def evaluate(model: ign_core.Model, judge: Classifier | ImageNetFeatures, train:
         denoised = {name: (classes_of(judge, y)[0] == labels).double().mean().item() for name, y in inputs.items()}
     else:
         denoised = {name: ign_core.l1(y, clean).mean().item() for name, y in inputs.items()}
-    return result | {"reconstruction": _drift(projector, clean), "denoising": {"sigma": NOISE, **denoised}}
+    return result | {"reconstruction": drifts(projector, clean).mean().item(), "denoising": {"sigma": NOISE, **denoised}}
 
 
 @torch.no_grad()
@@ -532,8 +532,10 @@ def glance(f: nn.Module, source: nn.Module, judge: Classifier | ImageNetFeatures
     return found | {"KID": kernel(real[:n], features)}
 
 
-def _drift(f, x: Tensor) -> float:
-    return torch.cat([ign_core.drift(f, part) for part in x.split(500)]).mean().item()
+@torch.no_grad()
+def drifts(f: nn.Module, x: Tensor) -> Tensor:
+    """Drift of each image, in batches: (n, C, H, W) -> (n,)."""
+    return torch.cat([ign_core.drift(f, part) for part in x.split(500)])
 
 
 def table(metrics: dict, more: dict[str, dict] | None = None) -> str:

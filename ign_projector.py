@@ -14,7 +14,6 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as T
 
-import ign_core
 import ign_data
 import ign_metrics
 
@@ -165,12 +164,6 @@ def detected(on: Tensor, off: Tensor) -> float:
 
     target = torch.cat([torch.zeros(len(on)), torch.ones(len(off))]).long()
     return binary_auroc(torch.cat([on, off]).double(), target).item()
-
-
-def drifts(f: nn.Module, x: Tensor) -> Tensor:
-    """Drift of each image, in batches: (n, C, H, W) -> (n,)."""
-    with torch.no_grad():
-        return torch.cat([ign_core.drift(f, part) for part in x.split(250)])
 
 
 def ranks(queries: Tensor, gallery: Tensor) -> Tensor:

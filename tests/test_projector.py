@@ -7,6 +7,7 @@ import torch
 from checks import one_sentence
 
 import ign_data
+import ign_metrics
 import ign_projector as P
 
 
@@ -118,4 +119,4 @@ def test_ranks_of_partners(generator):
 
 
 def test_drifts_are_those_of_each_image(faces):
-    assert torch.allclose(P.drifts(lambda y: 0.5 * y, faces), (0.5 * faces).abs().mean((1, 2, 3)))
+    assert torch.allclose(ign_metrics.drifts(lambda y: 0.5 * y, faces), (0.5 * faces).abs().mean((1, 2, 3)))
