@@ -45,7 +45,15 @@ class GaussianSource(nn.Module):
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """(n, *shape) on the source's device, drawn from `generator` (on whatever device that is)."""
-        return _normal((n, *self.shape), generator, self.std.device) * self.std
+        return self.coloured(_normal((n, *self.shape), generator, self.std.device))
+
+    def coloured(self, e: Tensor) -> Tensor:
+        """The sample that standard normal numbers e make: (n, *shape) -> (n, *shape)."""
+        return e * self.std
+
+    def white(self, z: Tensor) -> Tensor:
+        """The numbers that make a sample, the inverse of `coloured`: (n, *shape) -> (n, *shape)."""
+        return z / self.std
 
 
 class FourierSource(nn.Module):
@@ -85,13 +93,36 @@ class FourierSource(nn.Module):
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """(n, C, H, W), real, on the source's device."""
-        parts = self.mean + self.std * _normal((n, *self.mean.shape), generator, self.mean.device)
+        return self.coloured(_normal((n, *self.mean.shape), generator, self.mean.device))
+
+    def coloured(self, e: Tensor) -> Tensor:
+        """The sample that standard normal numbers e make: (n, 2, C, H, W//2 + 1) -> (n, C, H, W)."""
+        parts = self.mean + self.std * e
         spectrum = torch.complex(parts[:, 0], parts[:, 1])
         _, height, width = self.shape
-        for column in {0, width // 2} if width % 2 == 0 else {0}:  # these columns hold both halves of their own pairs
+        for column in self._paired():
             upper = spectrum[..., 1 : (height + 1) // 2, column]
             spectrum[..., height // 2 + 1 :, column] = upper.flip(-1).conj()
         return torch.fft.irfft2(spectrum, s=(height, width))
+
+    def white(self, z: Tensor) -> Tensor:
+        """The numbers that make a sample, 0 where `coloured` takes none: (n, C, H, W) -> (n, 2, C, H, W//2 + 1).
+
+        coloured(white(z)) = z wherever the data has any power.  Of a sample, C H W of them are independent N(0, 1).
+        """
+        parts = torch.view_as_real(torch.fft.rfft2(z)).movedim(-1, 1)
+        e = torch.where(self.std > 0, (parts - self.mean) / self.std, 0.0)
+        height = self.shape[1]
+        for column in self._paired():
+            e[..., height // 2 + 1 :, column] = 0
+            for row in (0, height // 2) if height % 2 == 0 else (0,):
+                e[:, 1, :, row, column] = 0  # its own conjugate: real
+        return e
+
+    def _paired(self) -> tuple[int, ...]:
+        """The columns that hold both halves of their own pairs."""
+        width = self.shape[2]
+        return (0, width // 2) if width % 2 == 0 else (0,)
 
 
 SOURCES = {"gaussian": GaussianSource, "fourier": FourierSource}
@@ -382,6 +413,7 @@ class Recipe:
     extras: dict[str, float] = field(default_factory=dict)  # terms of `ign_remedies.EXTRAS` and their weights
     method: str = "ign"  # or a baseline of `ign_baselines.METHODS`
     ramp: int = 0  # steps over which idempotence and tightness grow from 1 % to full; faces need it
+    mirror: bool = False  # half of the images, by lot at each step, are shown reversed from left to right
     lr: float = 1e-4
     lr_end: float = 1.0  # share of lr left at the last step; a cosine leads there
     betas: tuple[float, float] = (0.5, 0.999)
@@ -516,6 +548,9 @@ def fit(
         for group in optimiser.param_groups:
             group["lr"] = recipe.lr * _cosine(done, recipe.lr_end)
         x = x.to(device)
+        if recipe.mirror:
+            turned = torch.rand(len(x), 1, 1, 1, generator=generator, device=device) < 0.5
+            x = torch.where(turned, x.flip(-1), x)
         z = source.sample(len(x), generator)
         with fabric.autocast():  # f brings its own; this is for what else a loss applies, such as a remedy's encoder
             losses = loss(
@@ -590,6 +625,8 @@ def _check_data(data, recipe: Recipe) -> None:
         raise ValueError(f"the data has samples of shape {tuple(x.shape[1:])} and recipe {recipe.name!r} wants {recipe.shape}.")
     if not torch.isfinite(x).all() or (len(recipe.shape) == 3 and not (x.min() >= -1 and x.max() <= 1)):
         raise ValueError(f"the data runs from {x.min():.3g} to {x.max():.3g}; scale images to [-1, 1] and drop what isn't finite.")
+    if recipe.mirror and len(recipe.shape) != 3:
+        raise ValueError(f"recipe {recipe.name!r} mirrors, which is for images; leave mirror off for points.")
     if len(recipe.shape) == 3 and x.min() >= 0:
         raise ValueError("the images have no value below 0; scale them from [0, 1] to [-1, 1] with 2 * x - 1.")
 

@@ -85,6 +85,19 @@ def test_gaussian_source_is_normal(generator):
     assert (z.square().square().mean() / z.var().square() - 3).abs() < 0.1
 
 
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 5, 6), (1, 6, 5), (1, 7, 7), (1, 2, 2), (1, 1, 3), (1, 4, 1)], ids=str)
+def test_white_numbers_of_a_source_are_independent_normal_ones_as_many_as_pixels(shape, generator):
+    fourier, n = FourierSource.of(blobs(60, *shape)), 4000
+    for source in (fourier, GaussianSource(shape, 0.7)):
+        z = source.sample(n, generator)
+        e = source.white(z)
+        assert torch.allclose(source.coloured(e), z, atol=1e-5)
+        used = e.flatten(1)[:, e.flatten(1).abs().amax(0) > 0]
+        assert used.shape[1] == math.prod(shape)
+        correlation = used.T @ used / n
+        assert (correlation - torch.eye(len(correlation))).abs().max() < 6 * 2**0.5 / n**0.5
+
+
 SOURCES = [GaussianSource((1, 8, 8), 0.7), FourierSource.of(blobs(20, 1, 8, 8))]
 
 

@@ -155,6 +155,27 @@ def test_the_objective_gets_the_recipes_weights_and_the_ramp():
     assert all(c["x"] == c["z"] == (8, 1, 8, 8) for c in calls)
 
 
+def test_half_of_the_images_are_mirrored():
+    data, seen = data_of(TINY), []
+
+    def loss(f, x, z, **weights):
+        seen.append(x)
+        return ign_core.objective(f, x, z, **weights)
+
+    train(replace(TINY, mirror=True, steps=40), data=data, loss=loss)
+    order = iter(Order(len(data), TINY.batch, TINY.seed))
+    turned = 0
+    for x in seen:
+        for shown, was in zip(x, data[next(order)]):
+            assert torch.equal(shown, was) or torch.equal(shown, was.flip(-1))
+            turned += torch.equal(shown, was.flip(-1))
+    assert 0.4 < turned / (40 * TINY.batch) < 0.6
+    with pytest.raises(ValueError) as error:
+        train(replace(POINTS, mirror=True))
+    one_sentence(error)
+    assert "mirror" in str(error.value)
+
+
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_fit_with_the_literal_objective(precision):
     """The paper's own algorithm trains too, by the exercise's one changed argument, and to the same weights."""
