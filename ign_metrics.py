@@ -436,6 +436,18 @@ def attribute_coverage(attributes: Tensor, bins: int = 10) -> dict[str, float]:
     return found
 
 
+FITTED = 300  # drawn faces whose attributes `evaluate` reads: half a minute on a core
+
+
+def on_drawn_faces(x: Tensor) -> dict:
+    """What only drawn faces allow: median distance to the manifold (RMS, `read_attributes`) and coverage of the attributes.
+
+    x: (n, 3, 64, 64).  Returns {"distance", "attributes": {name: coverage}}.
+    """
+    attributes, distance = read_attributes(x)
+    return {"distance": distance.median().item(), "attributes": attribute_coverage(attributes)}
+
+
 # --------------------------------------------------------------------------------------------------------------- evaluate
 
 
@@ -484,7 +496,7 @@ def evaluate(model: ign_core.Model, judge: Classifier | ImageNetFeatures, train:
     model: of `ign_core.load` or `ign_baselines.load`.  Where f takes codes, not images, f(z) is its only row; where it can
     project nothing, there is no drift.  n: samples of each kind, and test images, chosen once and for all, in the reference.
     rows: which of them.  Returns {"n", "rows": {name: measures}} and, for what projects, "reconstruction" and "denoising":
-    accuracy by a classifier, or else L1 to the clean image; `drift` in a row is the mean D(y, f(y)), L1, of its samples.
+    accuracy by a classifier, or else L1 to the clean image; of drawn faces `on_drawn_faces`; `drift` in a row is the mean D(y, f(y)), L1, of its samples.
     ValueError: too few, NaN or out of range, by `check_images`.
     """
     f, generator = model.f, torch.Generator().manual_seed(seed)
@@ -500,6 +512,9 @@ def evaluate(model: ign_core.Model, judge: Classifier | ImageNetFeatures, train:
     kinds = {"real": train[pick], **({"z": z.clamp(-1, 1)} if maps else {}), **dict(zip(APPLICATIONS, steps))}
     kinds = {name: x for name, x in kinds.items() if name in rows}
     result = {"n": n, "rows": {name: score(judge, x, real) for name, x in kinds.items()}}
+    if train.card["name"].startswith("drawn") and clean.shape[-1] == 64:
+        for name in set(kinds) - {"z"}:
+            result["rows"][name] |= on_drawn_faces(kinds[name][:FITTED])
     if projector is None:
         return result
     for name, x in kinds.items():
@@ -539,17 +554,19 @@ def drifts(f: nn.Module, x: Tensor) -> Tensor:
 
 
 def table(metrics: dict, more: dict[str, dict] | None = None) -> str:
-    """The rows of `evaluate`, and `more` below them, as a Markdown table for the terminal and for chapter 6; — is not measured."""
-    columns = ["FD", "KID", "precision", "recall", "density", "coverage", "KL", "confidence", "drift"]
-    digits = {"FD": 0, "KID": 0, "drift": 3}
+    """The rows of `evaluate`, and `more` below them, as a Markdown table for the terminal and the chapters; — is not measured."""
+    rows = metrics["rows"] | (more or {})
+    columns = ("FD", "KID", "precision", "recall", "density", "coverage", "KL", "confidence", "distance", "drift")
+    columns = [column for column in columns if any(column in row for row in rows.values())]
+    digits = {"FD": 0, "KID": 0 if "FD" in columns else 2, "distance": 3, "drift": 3}
     lines = ["| samples | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    for name, row in (metrics["rows"] | (more or {})).items():
-        lines.append(f"| {name} | " + " | ".join(f"{row[c]:.{digits.get(c, 2)}f}" if c in row else "—" for c in columns) + " |")
+    for name, row in rows.items():
+        lines.append(f"| {name} | " + " | ".join(_fixed(row[c], digits.get(c, 2)) if c in row else "—" for c in columns) + " |")
     return "\n".join(lines)
 
 
 SUMMARY = {  # column of `summary_table` -> decimals
-    "FD": 0, "KID": 0, "precision": 2, "recall": 2, "coverage": 2, "KL": 2, "confidence": 2, "sharpness": 2, "drift": 3,
+    "FD": 0, "KID": 0, "precision": 2, "recall": 2, "coverage": 2, "KL": 2, "confidence": 2, "sharpness": 2, "distance": 3, "drift": 3,
     "projected accuracy": 3, "minutes": 1,
 }  # fmt: skip
 
@@ -573,22 +590,29 @@ def summary(record: dict, row: str = "f(z)") -> dict[str, float]:
     return found | {"minutes": record["seconds"] / 60}
 
 
-def summary_table(runs: dict[str, list[dict]], row: str = "f(z)", names: dict[str, str] | None = None) -> str:
+def summary_table(runs: dict[str, list[dict]], rows: str | tuple[str, ...] = "f(z)", names: dict[str, str] | None = None) -> str:
     """Runs of `ign_data.runs` as a Markdown table: mean ± sample standard deviation over the seeds; — where there is none.
 
-    row: which of the rows of `evaluate`; a first line has real data.  names: what to call the variants, and in which order.
-    ValueError: no runs, or a name without runs.
+    rows: which of the rows of `evaluate`, one or several; a first line has real data, and a column that is empty is left
+    out.  names: what to call the variants, and in which order.  ValueError: no runs, or a name without runs.
     """
-    names = names or {variant: variant for variant in runs}
+    names, rows = names or {variant: variant for variant in runs}, (rows,) if isinstance(rows, str) else rows
     if missing := [variant for variant in names if not runs.get(variant)]:
         raise ValueError(f"there are no runs of {', '.join(missing)}; known are: {', '.join(runs) or 'none'}.")
     lines = {"real": [summary(record, "real") for records in runs.values() for record in records]}
     if not lines["real"]:
         raise ValueError("there are no runs to show; train them with `python train.py sweep`.")
-    lines |= {name: [summary(record, row) for record in runs[variant]] for variant, name in names.items()}
-    table = ["| samples | " + " | ".join(SUMMARY) + " |", "|---" * (len(SUMMARY) + 1) + "|"]
+    for variant, name in names.items():
+        for row in rows:
+            lines[name if len(rows) == 1 else f"{name}, {row}"] = [summary(record, row) for record in runs[variant]]
+    columns = {column: digits for column, digits in SUMMARY.items() if any(column in seed for seeds in lines.values() for seed in seeds)}
+    if "FD" not in columns:  # features without classes, on another scale
+        columns["KID"] = 2
+    table = ["| samples | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for name, seeds in lines.items():
-        cells = [_spread([seed[column] for seed in seeds if column in seed], digits) for column, digits in SUMMARY.items()]
+        if not any(seeds):  # a generator from codes has no f(f(z))
+            continue
+        cells = [_spread([seed[column] for seed in seeds if column in seed], digits) for column, digits in columns.items()]
         table.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(table)
 
@@ -598,4 +622,8 @@ def _spread(values: list[float], digits: int) -> str:
     if not values:
         return "—"
     mean, spread = sum(values) / len(values), torch.tensor(values).double().std().item() if len(set(values)) > 1 else 0.0
-    return f"{mean:.{digits}f} ±\N{NO-BREAK SPACE}{spread:.{digits}f}" if spread else f"{mean:.{digits}f}"
+    return f"{_fixed(mean, digits)} ±\N{NO-BREAK SPACE}{spread:.{digits}f}" if spread else _fixed(mean, digits)
+
+
+def _fixed(value: float, digits: int) -> str:
+    return f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0, because a distance just below 0 is not to read -0

@@ -1,6 +1,6 @@
 """What f makes of inputs that it never saw: corruptions, restoration with f as the prior, detection, retrieval (chapter 8).
 
-A new corruption goes into `CORRUPTIONS`, a linear one that is to be undone into `OPERATORS`.
+A new corruption goes into `CORRUPTIONS`, a linear one that is to be undone into `restorations`.
 """
 
 import io
@@ -139,6 +139,19 @@ def hiding(kept: Tensor) -> Operator:
 def shrinking(factor: int) -> Operator:
     """Means over squares, times factor, so that the norm is 1; the adjoint spreads them out."""
     return Operator(lambda x: F.avg_pool2d(x, factor) * factor, lambda y: F.interpolate(y, scale_factor=factor) / factor)
+
+
+def restorations(size: int) -> dict[str, tuple[Operator, Callable[[Tensor], Tensor]]]:
+    """What chapter 8 undoes: task -> the operator A, and what makes an image of a measurement y = A x to start from."""
+    blurred, middle = blurring(size, 2.0), round(0.35 * size)
+    kept = torch.ones(1, 1, size, size)
+    kept[..., middle : size - middle, middle : size - middle] = 0  # a square of 0.3 of the side
+    hidden, small = hiding(kept), shrinking(4)
+    return {
+        "deblurring, σ = 2": (blurred, lambda y: y),
+        "inpainting, a square of 0.3": (hidden, hidden.adjoint),
+        "super-resolution, ×4": (small, small.adjoint),
+    }
 
 
 @torch.no_grad()

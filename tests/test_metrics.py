@@ -210,7 +210,7 @@ def run_record(seed, latent=False):
 def test_a_summary_has_mean_and_sample_deviation_of_the_seeds():
     runs = {"ign": [run_record(s) for s in range(3)], "dcgan": [run_record(0, latent=True)]}
     head, rule, real, ign, dcgan = (line.strip("| ").split(" | ") for line in M.summary_table(runs, names={"ign": "IGN", "dcgan": "GAN"}).split("\n"))
-    assert head == ["samples", *M.SUMMARY] and rule[0].count("---") == len(head)
+    assert head == ["samples", *(column for column in M.SUMMARY if column != "distance")] and rule[0].count("---") == len(head)
     assert dict(zip(head, real)) | {"samples": ""} == {
         "samples": "", "FD": "12", "KID": "20", "precision": "0.90", "recall": "0.80", "coverage": "0.70", "KL": "0.10",
         "confidence": "0.95", "sharpness": "1.00", "drift": "—", "projected accuracy": "—", "minutes": "—",
@@ -221,6 +221,21 @@ def test_a_summary_has_mean_and_sample_deviation_of_the_seeds():
     assert len(dcgan) == len(head) and [dict(zip(head, dcgan))[k] for k in ("FD", "drift", "projected accuracy")] == ["30", "—", "—"]
     twice = M.summary_table({"ign": runs["ign"]}, "f²(z)").split("\n")
     assert "| 50 |" in twice[3] and "0.030" in twice[3] and M.summary(runs["dcgan"][0], "f²(z)") == {}
+    assert "projected accuracy" not in twice[0]  # a column that nothing is in
+    lines = M.summary_table(runs, ("f(z)", "f²(z)"), {"dcgan": "GAN", "ign": "IGN"}).split("\n")
+    assert [line.split(" | ")[0].strip("| ") for line in lines[2:]] == ["real", "GAN, f(z)", "IGN, f(z)", "IGN, f²(z)"]
+
+
+def test_a_summary_by_features_without_classes():
+    record = run_record(0)
+    for row in record["metrics"]["rows"].values():
+        for name in ("FD", "KL", "confidence"):
+            row.pop(name, None)
+        row["KID"] = 0.4567
+    record["metrics"]["rows"]["real"]["KID"] = -0.0012  # an unbiased estimate of 0
+    head, _, real, ign = (line.strip("| ").split(" | ") for line in M.summary_table({"faces": [record]}).split("\n"))
+    assert head == ["samples", "KID", "precision", "recall", "coverage", "sharpness", "drift", "minutes"]
+    assert ign[:2] == ["faces", "0.46"] and real[1] == "0.00"
 
 
 def test_a_summary_of_nothing_gets_one_sentence():
@@ -372,9 +387,12 @@ def test_faces_are_ranked(imagenet, monkeypatch):
 
 def test_evaluate_measures_what_is_denoised_by_distance_where_there_are_no_classes(imagenet, monkeypatch):
     monkeypatch.setattr(M.ImageNetFeatures, "SIDE", 32)
+    monkeypatch.setattr(M, "FITTED", 24)
     train, test = ign_data.load("drawn"), ign_data.load("drawn", "test")
     fixed = Fixed(train[torch.arange(500, 1000)])
     found = M.evaluate(ign_core.Model(torch.nn.Identity(), fixed, {}), imagenet, train, test, n=500, rows=("f(z)",))
+    drawn = found["rows"]["f(z)"]  # real drawn faces: on the manifold, and of all kinds
+    assert drawn["distance"] < 0.004 and set(drawn["attributes"]) == set(ign_data.ATTRIBUTES) and min(drawn["attributes"].values()) > 0.5
     denoising = found["denoising"]
     assert denoising["clean"] == 0 and denoising["noisy"] == pytest.approx(0.3 * math.sqrt(2 / math.pi), rel=0.01)
     assert 0 < denoising["noisy, cut"] == denoising["cut, projected"] < denoising["noisy"] == denoising["projected"]

@@ -103,6 +103,15 @@ def test_plug_and_play_finds_the_image_where_f_is_a_projection(generator):
     assert torch.equal(half, A.forward(x))
 
 
+def test_restorations_start_from_images(faces):
+    for operator, start in P.restorations(64).values():
+        first = start(operator.forward(faces))
+        assert first.shape == faces.shape and first.abs().max() <= 1 + 1e-5
+        assert 0.005 < (first - faces).abs().mean() < 0.5
+        perfect = P.plug_and_play(lambda y: faces, operator.forward(faces), operator, steps=1)  # a prior that knows the answer
+        torch.testing.assert_close(perfect, faces, rtol=0, atol=1e-5)
+
+
 def test_detection_is_the_share_of_pairs_in_order():
     on, off = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.25, 0.4])
     assert P.detected(on, off) == pytest.approx(5 / 6)
