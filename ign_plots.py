@@ -838,20 +838,25 @@ def strength(x: Tensor, row: dict, real: dict, top_fd: float):
 
 
 def samples_of_run(family: str, variant: str, seed: int = 0) -> np.ndarray:
-    """The samples that `train.py sweep` kept of a run: (H, W) uint8, 40 images in rows of 20.  FileNotFoundError: none."""
+    """The samples that `train.py sweep` kept of a run: (H, W) uint8, in colour (H, W, 3), 40 images in rows of 20.
+
+    FileNotFoundError: there are none.
+    """
     from PIL import Image
 
     for folder in ign_core.shipped_in("results"):
         path = folder / "runs" / family / f"{variant}-s{seed}.png"
         if path.exists():
             with Image.open(path) as image:
-                return np.asarray(image.convert("L"))
+                picture = np.asarray(image.convert("RGB"))
+            grey = (picture == picture[..., :1]).all()
+            return picture[..., 0] if grey else picture
     raise FileNotFoundError(f"there are no samples of {family}/{variant}-s{seed}; run `python train.py sweep {family}`.")
 
 
 def strips(kinds: dict[str, np.ndarray]):
-    """Ready-made pictures of one width below each other, as they are: {name: (H, W)}."""
-    height, width = np.max([picture.shape for picture in kinds.values()], axis=0)
+    """Ready-made pictures of one width below each other, as they are: {name: (H, W) or (H, W, 3)}."""
+    height, width = np.max([picture.shape[:2] for picture in kinds.values()], axis=0)
     figure, axes = plt.subplots(len(kinds), 1, figsize=(9.4, 8.2 * height / width * len(kinds) + 0.1), squeeze=False)
     for ax, (name, picture) in zip(axes[:, 0], kinds.items()):
         ax.imshow(picture, vmin=0, vmax=255)
@@ -925,6 +930,24 @@ def shares_against_bound(share: list[float], real: list[float], ratio: float, pi
     bottom.set(xticks=range(len(names)), xticklabels=names, xlabel="class, by the classifier", ylabel="share", ylim=(0, 1))
     bottom.set_title(f"$\\lambda$ = {ratio:g}")
     bottom.legend(fontsize=8, loc="upper right")
+    return figure
+
+
+# chapter 9
+
+
+def stretches(moved: dict[float, list[float]]):
+    """How far f(z), f^2(z), ... move against the angle by which z is turned: {radians: [RMS move for each k]}; both logarithmic.
+
+    A grey line has slope 1 through the first dot: a map that stretches all moves alike.
+    """
+    figure, ax = plt.subplots(figsize=(4.6, 3))
+    angles = sorted(moved)
+    for k, colour, mark in zip(range(len(moved[angles[0]])), (GENERATED, REFINED, DRIFT), "os^"):
+        ax.plot(angles, [moved[angle][k] for angle in angles], mark, linestyle="-", color=colour, label="$f(z)$" if k == 0 else f"$f^{k + 1}(z)$")
+    ax.plot(angles, [moved[angles[0]][0] * angle / angles[0] for angle in angles], color="0.6", linewidth=1, linestyle="--", label="in proportion")
+    ax.set(xscale="log", yscale="log", xlabel="$z$ turned by, radians", ylabel="image moved by, RMS")
+    ax.legend(fontsize=8)
     return figure
 
 

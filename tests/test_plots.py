@@ -175,6 +175,17 @@ def test_samples_of_a_run_are_found_and_shown_as_they_are(tmp_path, monkeypatch)
     assert [ax.texts[0].get_text() for ax in axes] == ["a", "b"] and np.array_equal(axes[1].images[0].get_array(), picture // 2)
     with pytest.raises(FileNotFoundError, match="one-s0"):
         ign_plots.samples_of_run("family", "one")
+    colour = np.stack([picture, picture // 2, picture // 3], 2)
+    Image.fromarray(colour).save(path.with_name("two-s0.png"))
+    assert np.array_equal(ign_plots.samples_of_run("family", "two"), colour)
+    assert np.array_equal(ign_plots.strips({"a": colour}).axes[0].images[0].get_array(), colour)
+
+
+def test_stretch_is_drawn_beside_what_is_in_proportion():
+    ax = ign_plots.stretches({0.1: [0.02, 0.01], 0.01: [0.002, 0.003], 1.0: [0.1, 0.1]}).axes[0]
+    lines = {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in ax.lines}
+    assert lines["$f(z)$"] == ([0.01, 0.1, 1.0], [0.002, 0.02, 0.1]) and lines["$f^2(z)$"][1] == [0.003, 0.01, 0.1]
+    assert lines["in proportion"][1] == pytest.approx([0.002, 0.02, 0.2])
 
 
 def test_runs_are_dots_in_their_rows_and_real_data_a_line():

@@ -1,0 +1,141 @@
+"""How well the latent space behaves: paths, arithmetic, directions, stretch, inversion.  Chapter 9.
+
+    python experiments/latent.py faces     writes results/latent-celeba64.json, in a quarter of an hour on one core
+    python experiments/latent.py drawn     writes results/latent-drawn.json, with what arithmetic does to each attribute
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+import tyro
+from torch import Tensor
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import ign_core  # noqa: E402
+import ign_data  # noqa: E402
+import ign_latent  # noqa: E402
+import ign_metrics  # noqa: E402
+import recipes  # noqa: E402
+
+KNOWN, MOVED = 600, 100  # draws that directions are found from, and others that they are tried on
+ANGLES = (0.01, 0.03, 0.1, 0.3, 1.0)  # radians on the sphere of white numbers
+RANGE = torch.tensor([high - low for low, high in ign_data.ATTRIBUTES.values()])
+
+
+def generated(f, z: Tensor) -> Tensor:
+    return torch.cat([ign_core.project(f, part) for part in z.split(250)])
+
+
+def paths(f, source, judge, real: Tensor, n: int, g: torch.Generator) -> dict[str, dict[str, float]]:
+    """Of the middles of paths between draws, by kind: KID and precision, radius in white numbers over that of the ends, and
+    the length of the path in features over the distance of its ends (1 is the shortest)."""
+    a, b = source.sample(n, g), source.sample(n, g)
+    radius = source.white(a).flatten(1).norm(dim=1).mean()
+    ends = ign_metrics.features_of(judge, generated(f, a))
+    rows = {"ends": {"KID": ign_metrics.kernel(real, ends), "precision": ign_metrics.neighbours(real, ends)["precision"]}}
+    for kind in (*ign_latent.PATHS, "codes"):
+        if kind == "codes":
+            code = [ign_latent.codes(f, y) for y in (a, b)]
+            ways = torch.stack([ign_latent.decoded(f, ign_latent.line(*(c[:MOVED] for c in code), t)) for t in torch.linspace(0, 1, 9).tolist()])
+            middle, row = ign_latent.decoded(f, ign_latent.line(*code, 0.5)), {}
+        else:
+            z = ign_latent.path(source, a, b, kind, 3)[1]
+            row = {"radius": (source.white(z).flatten(1).norm(dim=1).mean() / radius).item()}
+            way = ign_latent.path(source, a[:MOVED], b[:MOVED], kind, 9)
+            middle, ways = generated(f, z), torch.stack([generated(f, z) for z in way])
+        features = ign_metrics.features_of(judge, middle)
+        along = torch.stack([ign_metrics.features_of(judge, y) for y in ways])
+        length = (along[1:] - along[:-1]).norm(dim=2).sum(0) / (along[-1] - along[0]).norm(dim=1)
+        row |= {"KID": ign_metrics.kernel(real, features), "precision": ign_metrics.neighbours(real, features)["precision"],
+                "length": length.median().item()}  # fmt: skip
+        rows[kind] = row
+    return rows
+
+
+def stretches(f, source, n: int, g: torch.Generator) -> dict[str, list[float]]:
+    """RMS move of f(z), f²(z), f³(z) for each angle by which z is turned."""
+    z = source.sample(n, g)
+    return {f"{angle:g}": ign_latent.stretch(f, source, z, angle, 3, g).mean(1).tolist() for angle in ANGLES}
+
+
+def inversions(f, source, x: Tensor, g: torch.Generator) -> dict[str, float]:
+    """L1 to x: of f(x), of f of the sphere's point in x's direction, and of f(z) for the z that two searches found."""
+    e = source.white(x)
+    nearest = source.coloured(e * (x[0].numel() ** 0.5 / e.flatten(1).norm(dim=1).reshape(-1, *[1] * (e.ndim - 1))))
+    ways = {"f(x)": x, "the draw nearest in direction": nearest, "search from there": ign_latent.invert(f, source, x),
+            "search from another draw": ign_latent.invert(f, source, x, start=source.sample(len(x), g))}  # fmt: skip
+    return {name: ign_core.l1(x, generated(f, z)).mean().item() for name, z in ways.items()}
+
+
+def principal(f, source, g: torch.Generator, k: int = 6) -> tuple[Tensor, list[float]]:
+    directions, share = ign_latent.principal(ign_latent.codes(f, source.sample(2_000, g)), k)
+    return directions, share[:k].tolist()
+
+
+def arithmetic(f, source, g: torch.Generator) -> list[dict]:
+    """Add half of an attribute's range by a direction, on draws that it wasn't found from: what changes, in shares of the range.
+
+    Spaces: the white numbers of z, and codes.  Ways: difference of means, and regression on all attributes.
+    """
+    known, moved = source.sample(KNOWN, g), source.sample(MOVED, g)
+    attributes = ign_metrics.read_attributes(generated(f, known))[0]
+    before = ign_metrics.read_attributes(generated(f, moved))[0]
+    names, rows = list(ign_data.ATTRIBUTES), []
+    for space in ("white numbers", "codes"):
+        coordinates = [source.white(z).flatten(1) if space == "white numbers" else ign_latent.codes(f, z) for z in (known, moved)]
+        slopes = ign_latent.regression(coordinates[0], attributes)
+        for name in ("smile", "glasses", "turn", "hair", "background"):
+            i, middle = names.index(name), sum(ign_data.ATTRIBUTES[name]) / 2
+            has = attributes[:, i] > middle
+            gap = attributes[has, i].mean() - attributes[~has, i].mean()
+            ways = {"difference": ign_latent.difference(coordinates[0], has) / gap, "regression": slopes[i]}
+            for way, direction in ways.items():
+                there = coordinates[1] + direction * RANGE[i] / 2
+                y = ign_latent.decoded(f, there) if space == "codes" else generated(f, source.coloured(there.unflatten(1, source.mean.shape)))
+                after, distance = ign_metrics.read_attributes(y)
+                change = ((after - before) / RANGE).mean(0)
+                rows.append({"space": space, "way": way, "attribute": name, "distance": distance.median().item(),
+                             "change": dict(zip(names, change.tolist())), "step": (direction * RANGE[i] / 2).norm().item()})  # fmt: skip
+                print(rows[-1], flush=True)
+    return rows
+
+
+def of_directions(f, source, directions: Tensor, g: torch.Generator) -> list[dict[str, float]]:
+    """What each principal direction changes, per standard deviation, in shares of the attributes' ranges."""
+    code = ign_latent.codes(f, source.sample(MOVED // 2, g))
+    rows = []
+    for direction in directions:
+        plus, minus = (ign_metrics.read_attributes(ign_latent.decoded(f, code + sign * direction))[0] for sign in (1, -1))
+        rows.append(dict(zip(ign_data.ATTRIBUTES, ((plus - minus) / 2 / RANGE).mean(0).tolist())))
+    return rows
+
+
+def main(name: tyro.conf.Positional[str], n: int = 1_000, out: Path | None = None) -> None:
+    """Measure a model's latent space.
+
+    Args:
+        name: An IGN, a shipped checkpoint's name or a path.
+        n: Draws.
+        out: The JSON file to write; results/latent-DATA.json.
+    """
+    model = ign_core.load(name)
+    f, source, data = model.f, model.source, model.card["recipe"]["data"]
+    test, judge, g = ign_data.load(data, "test"), ign_metrics.load_judge(recipes.judge(data)), torch.Generator().manual_seed(0)
+    clean = test[ign_metrics.in_random_order(test)[:n]]
+    directions, share = principal(f, source, g)
+    result = {"n": n, "data": test.card, "model": {k: model.card[k] for k in ("recipe", "images", "sha256")},
+              "paths": paths(f, source, judge, ign_metrics.features_of(judge, clean), n, g), "stretch": stretches(f, source, 200, g),
+              "inversion": inversions(f, source, clean[:50], g), "principal": {"share": share}}  # fmt: skip
+    if data == "drawn":
+        result["arithmetic"] = arithmetic(f, source, g)
+        result["principal"]["change"] = of_directions(f, source, directions, g)
+    out = out or ROOT / "results" / f"latent-{data}.json"
+    ign_core.write_file(out, (json.dumps(result, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
