@@ -45,7 +45,17 @@ mnist_paper = replace(mnist, name="mnist-paper", tightness=2.5, tightness_end=No
 # the recipe of the digits, nothing tuned
 fashion = replace(mnist, name="fashion", data="fashion")
 
-RECIPES = {recipe.name: recipe for recipe in (mnist, mnist_paper, fashion, mnist_quick, ring, moons, spiral, gaussians, checkerboard, pinwheel)}
+# faces keep lambda low: what tightness takes from reconstruction shows in colour as blur, and then in f(z) (chapter 7);
+# width and code are what 4 MB hold in 16-bit floats
+faces = Recipe("faces", data="celeba64", size=64, channels=3, width=24, code=192, mirror=True, tightness=1.0, tightness_end=5.0,
+               extras={"feature-matching": 1.0, "imle": 5.0}, ramp=1_500, lr=1e-3, lr_end=0.02, batch=64, steps=24_000)  # fmt: skip
+drawn = replace(faces, name="drawn", data="drawn")
+
+# what chapter 7 trains live, at half the side
+faces_quick = replace(faces, name="faces-quick", size=32, width=16, code=128, tightness=2.0, tightness_end=None, ramp=200, lr_end=0.1,
+                      steps=500)  # fmt: skip
+
+RECIPES = {recipe.name: recipe for recipe in (mnist, mnist_paper, fashion, faces, drawn, mnist_quick, faces_quick, ring, moons, spiral, gaussians, checkerboard, pinwheel)}
 
 
 def recipe(name: str) -> Recipe:
@@ -65,16 +75,27 @@ def judge(data: str) -> str:
 SEEDS = (0, 1, 2)
 
 
-def _seeded(**variants: Recipe) -> dict[str, Recipe]:
+def _seeded(seeds: tuple[int, ...] = SEEDS, **variants: Recipe) -> dict[str, Recipe]:
     """{"VARIANT-sSEED": recipe}, seeds outermost, so that a sweep cut short has every variant."""
-    return {f"{name.replace('_', '-')}-s{s}": replace(recipe, seed=s) for s in SEEDS for name, recipe in variants.items()}
+    return {f"{name.replace('_', '-')}-s{s}": replace(recipe, seed=s) for s in seeds for name, recipe in variants.items()}
+
+
+def _compared(ign: Recipe) -> dict[str, Recipe]:
+    """An IGN's recipe and the baselines of the same widths and images; what else differs they were published with (`ign_baselines`)."""
+    alone = replace(ign, tightness=0.0, tightness_end=None, extras={}, ramp=0)
+    return {
+        "ign": ign,
+        "dcgan": replace(alone, method="dcgan", norm="batch", lr=2e-4, lr_end=1.0, clip=None),
+        "vae": replace(alone, method="vae", lr_end=1.0, betas=(0.9, 0.999)),
+        "denoise": replace(alone, method="denoise"),
+        "imle": replace(alone, method="imle"),
+    }
 
 
 # what a comparison needs many of: half the width, three epochs, two minutes of one core
 small = Recipe("small", data="mnist", width=16, lr=1e-3, lr_end=0.05, ramp=300, batch=128, steps=1_500)
 good = replace(small, tightness=13.0)
 
-plain = replace(mnist, tightness=0.0, tightness_end=None, extras={}, ramp=0)  # the same without the game, for the baselines
 rising = replace(small, tightness=5.0, tightness_end=14.0)
 matching = replace(rising, extras={"feature-matching": 1.0})
 
@@ -103,15 +124,10 @@ SWEEPS: dict[str, dict[str, Recipe]] = {
         "averaging-0.99": replace(matching, ema=0.99),
         "no-clamp": replace(matching, clamp=None),
     }.items()},
-    # the digits' recipe and what it is compared with, of one width and one number of images; the settings that differ are
-    # those that each was published with (sources in ign_baselines)
-    "baselines": _seeded(
-        ign=mnist,
-        dcgan=replace(plain, method="dcgan", norm="batch", lr=2e-4, lr_end=1.0, clip=None),
-        vae=replace(plain, method="vae", lr_end=1.0, betas=(0.9, 0.999)),
-        denoise=replace(plain, method="denoise"),
-        imle=replace(plain, method="imle"),
-    ),
+    "baselines": _seeded(**_compared(mnist)),
+    # hours each: one seed
+    "faces": _seeded((0,), **_compared(faces)),
+    "drawn": _seeded((0,), **_compared(drawn)),
     "lambda": _seeded(**{f"{ratio}": replace(small, tightness=20 * ratio) for ratio in (0.05, 0.125, 0.25, 0.5, 0.65, 0.8, 1.0, 1.2)}),
     # to the same lambda on a slow course from the paper's; 0.65 is "lambda-rising" of the remedies
     "lambda-rising": _seeded(**{f"{ratio}": replace(small, tightness=2.5, tightness_end=20 * ratio) for ratio in (0.25, 0.5, 0.8, 1.0, 1.2)}),
