@@ -367,7 +367,7 @@ def _celeba(split: str, size: int) -> Images:
         if (path := root / "celeba64" / "celeba64.zip").exists():
             digest = hashlib.md5(path.read_bytes()).hexdigest()
             pixels = _kept(f"celeba64-{split}-{digest[:8]}", lambda: _unzipped(path, f"{split}/"))
-            return _shrunk(pixels, torch.zeros(len(pixels), dtype=torch.long), f"celeba64-{split}", size, "celeba64.zip")
+            return _unlabelled(pixels, f"celeba64-{split}", size, path.name)
         if not (root / "celeba").is_dir():
             raise ValueError(f"IGN_DATA is set but {root} has neither celeba64/celeba64.zip nor torchvision's celeba; unset it or use 'drawn'.")
     import torchvision
@@ -384,7 +384,7 @@ def _celeba(split: str, size: int) -> Images:
               f"({type(error).__name__}).", file=sys.stderr)  # fmt: skip
         return _drawn(split, size)
     pixels = _kept(f"celeba-{split}-{len(images)}", lambda: torch.stack([images[i][0] for i in range(len(images))]))
-    return _shrunk(pixels, torch.zeros(len(pixels), dtype=torch.long), f"celeba-{split}", size, origin)
+    return _unlabelled(pixels, f"celeba-{split}", size, origin)
 
 
 def sketch_pairs(split: str = "test", size: int = 64) -> tuple[Images, Images]:
@@ -440,6 +440,10 @@ def _shrunk(pixels: Tensor, labels: Tensor, name: str, size: int, origin: str) -
     if size < side:
         pixels = torch.cat([F.avg_pool2d(part.float(), side // size).round().to(torch.uint8) for part in pixels.split(1_000)])
     return Images(pixels, labels, name, size, origin)
+
+
+def _unlabelled(pixels: Tensor, name: str, size: int, origin: str) -> Images:
+    return _shrunk(pixels, torch.zeros(len(pixels), dtype=torch.long), name, size, origin)
 
 
 DRAWN = {"train": (20_000, 0), "test": (3_000, 1)}  # faces, and the seed of their attributes; drawn in seconds

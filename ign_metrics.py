@@ -19,6 +19,7 @@ import ign_core
 import ign_data
 
 NEIGHBOURS = 5  # k of precision, recall, density and coverage (Naeem et al. 2020)
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}  # of the colours that its networks were trained on
 NOISE = 0.3  # standard deviation of the noise that projection is to remove, in units of the range [-1, 1]
 
 
@@ -105,7 +106,7 @@ class ImageNetFeatures(nn.Module):
     def __init__(self):
         super().__init__()
         self.net = efficientnet("cpu")
-        for name, value in (("mean", (0.485, 0.456, 0.406)), ("std", (0.229, 0.224, 0.225))):
+        for name, value in IMAGENET.items():
             self.register_buffer(name, torch.tensor(value).reshape(1, 3, 1, 1))
 
     def features(self, x: Tensor) -> Tensor:

@@ -114,7 +114,7 @@ def _colour_layers(y: Tensor) -> list[Tensor]:
     import ign_metrics
 
     net = ign_metrics.efficientnet(str(y.device))
-    mean, std = (y.new_tensor(v).reshape(1, 3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    mean, std = (y.new_tensor(v).reshape(1, 3, 1, 1) for v in ign_metrics.IMAGENET.values())
     y, layers = net._swish(net._bn0(net._conv_stem(((y + 1) / 2 - mean) / std))), []
     for i, block in enumerate(net._blocks[:5]):
         y = block(y)
