@@ -48,7 +48,7 @@ fashion = replace(mnist, name="fashion", data="fashion")
 # faces keep lambda low: what tightness takes from reconstruction shows in colour as blur, and then in f(z) (chapter 7);
 # width and code are what 4 MB hold in 16-bit floats
 faces = Recipe("faces", data="celeba64", size=64, channels=3, width=24, code=192, mirror=True, tightness=1.0, tightness_end=5.0,
-               extras={"feature-matching": 1.0, "imle": 5.0}, ramp=1_500, lr=1e-3, lr_end=0.02, batch=64, steps=24_000)  # fmt: skip
+               extras={"feature-matching": 1.0, "imle": 5.0}, ramp=1_000, lr=1e-3, lr_end=0.02, batch=64, steps=16_000)  # fmt: skip
 drawn = replace(faces, name="drawn", data="drawn")
 
 # what chapter 7 trains live, at half the side
