@@ -154,8 +154,8 @@ MUTANTS = {
         [check_spectrum],
     ),
     "only the first column is mirrored": (
-        "{0, width // 2} if width % 2 == 0 else {0}",
-        "{0}",
+        "(0, width // 2) if width % 2 == 0 else (0,)",
+        "(0,)",
         [check_spectrum],
     ),
     "the mirror half made up, and the imaginary part of the image dropped": (
