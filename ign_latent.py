@@ -117,19 +117,19 @@ def stretch(f: nn.Module, source: nn.Module, z: Tensor, length: float, k: int, g
     return torch.stack(moved)
 
 
+def on_sphere(source: nn.Module, e: Tensor) -> Tensor:
+    """White numbers (n, ...) brought to the sphere of radius sqrt(d) around which the source's draws lie, each in its direction."""
+    radius = math.sqrt(math.prod(source.shape))
+    return e * (radius / e.flatten(1).norm(dim=1).reshape(-1, *[1] * (e.ndim - 1)))
+
+
 def invert(f: nn.Module, source: nn.Module, x: Tensor, steps: int = 200, lr: float = 0.05, start: Tensor | None = None) -> Tensor:
     """Draws of the source that f takes to x, nearly: (n, *shape) -> z (n, *shape), by Adam on the mean squared error.
 
     After each step the white numbers are brought back to the sphere of radius sqrt(d), where the source's draws are:
     without that, z = x would do.  start: draws to start from; without them, that sphere's point in the direction of x.
     """
-    e = source.white(x if start is None else start)
-    radius = math.sqrt(x[0].numel())
-
-    def on_sphere(e: Tensor) -> Tensor:
-        return e * (radius / e.flatten(1).norm(dim=1).reshape(-1, *[1] * (e.ndim - 1)))
-
-    e = on_sphere(e).requires_grad_()
+    e = on_sphere(source, source.white(x if start is None else start)).requires_grad_()
     optimiser = torch.optim.Adam([e], lr)
     for _ in range(steps):
         loss = (f(source.coloured(e)) - x).flatten(1).square().mean(1).sum()  # a sum, so that samples don't share a step
@@ -137,5 +137,5 @@ def invert(f: nn.Module, source: nn.Module, x: Tensor, steps: int = 200, lr: flo
         loss.backward()
         optimiser.step()
         with torch.no_grad():
-            e.copy_(on_sphere(e))
+            e.copy_(on_sphere(source, e))
     return source.coloured(e.detach())

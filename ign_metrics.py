@@ -523,7 +523,7 @@ def evaluate(model: ign_core.Model, judge: Classifier | ImageNetFeatures, train:
     noisy = ign_data.add_noise(clean, NOISE, generator)
     cut = noisy.clamp(-1, 1)  # an image again: what a file or a camera would hold
     inputs = {"clean": clean, "noisy": noisy, "noisy, cut": cut}
-    inputs |= {name: torch.cat([projector(part) for part in y.split(500)]) for name, y in (("projected", noisy), ("cut, projected", cut))}
+    inputs |= {name: projected(projector, y) for name, y in (("projected", noisy), ("cut, projected", cut))}
     if isinstance(judge, Classifier):
         denoised = {name: (classes_of(judge, y)[0] == labels).double().mean().item() for name, y in inputs.items()}
     else:
@@ -546,6 +546,12 @@ def glance(f: nn.Module, source: nn.Module, judge: Classifier | ImageNetFeatures
     if isinstance(judge, Classifier):
         return found | {"KL": class_histogram(classes_of(judge, x)[0])[1]}
     return found | {"KID": kernel(real[:n], features)}
+
+
+@torch.no_grad()
+def projected(f: nn.Module, x: Tensor) -> Tensor:
+    """f(x), in batches: (n, C, H, W) -> the same."""
+    return torch.cat([f(part) for part in x.split(500)])
 
 
 @torch.no_grad()

@@ -26,16 +26,12 @@ ANGLES = (0.01, 0.03, 0.1, 0.3, 1.0)  # radians on the sphere of white numbers
 RANGE = torch.tensor([high - low for low, high in ign_data.ATTRIBUTES.values()])
 
 
-def generated(f, z: Tensor) -> Tensor:
-    return torch.cat([ign_core.project(f, part) for part in z.split(250)])
-
-
 def paths(f, source, judge, real: Tensor, n: int, g: torch.Generator) -> dict[str, dict[str, float]]:
     """Of the middles of paths between draws, by kind: KID and precision, radius in white numbers over that of the ends, and
     the length of the path in features over the distance of its ends (1 is the shortest)."""
     a, b = source.sample(n, g), source.sample(n, g)
     radius = source.white(a).flatten(1).norm(dim=1).mean()
-    ends = ign_metrics.features_of(judge, generated(f, a))
+    ends = ign_metrics.features_of(judge, ign_metrics.projected(f, a))
     rows = {"ends": {"KID": ign_metrics.kernel(real, ends), "precision": ign_metrics.neighbours(real, ends)["precision"]}}
     for kind in (*ign_latent.PATHS, "codes"):
         if kind == "codes":
@@ -46,7 +42,7 @@ def paths(f, source, judge, real: Tensor, n: int, g: torch.Generator) -> dict[st
             z = ign_latent.path(source, a, b, kind, 3)[1]
             row = {"radius": (source.white(z).flatten(1).norm(dim=1).mean() / radius).item()}
             way = ign_latent.path(source, a[:MOVED], b[:MOVED], kind, 9)
-            middle, ways = generated(f, z), torch.stack([generated(f, z) for z in way])
+            middle, ways = ign_metrics.projected(f, z), torch.stack([ign_metrics.projected(f, z) for z in way])
         features = ign_metrics.features_of(judge, middle)
         along = torch.stack([ign_metrics.features_of(judge, y) for y in ways])
         length = (along[1:] - along[:-1]).norm(dim=2).sum(0) / (along[-1] - along[0]).norm(dim=1)
@@ -64,11 +60,10 @@ def stretches(f, source, n: int, g: torch.Generator) -> dict[str, list[float]]:
 
 def inversions(f, source, x: Tensor, g: torch.Generator) -> dict[str, float]:
     """L1 to x: of f(x), of f of the sphere's point in x's direction, and of f(z) for the z that two searches found."""
-    e = source.white(x)
-    nearest = source.coloured(e * (x[0].numel() ** 0.5 / e.flatten(1).norm(dim=1).reshape(-1, *[1] * (e.ndim - 1))))
+    nearest = source.coloured(ign_latent.on_sphere(source, source.white(x)))
     ways = {"f(x)": x, "the draw nearest in direction": nearest, "search from there": ign_latent.invert(f, source, x),
             "search from another draw": ign_latent.invert(f, source, x, start=source.sample(len(x), g))}  # fmt: skip
-    return {name: ign_core.l1(x, generated(f, z)).mean().item() for name, z in ways.items()}
+    return {name: ign_core.l1(x, ign_metrics.projected(f, z)).mean().item() for name, z in ways.items()}
 
 
 def principal(f, source, g: torch.Generator, k: int = 6) -> tuple[Tensor, list[float]]:
@@ -82,8 +77,8 @@ def arithmetic(f, source, g: torch.Generator) -> list[dict]:
     Spaces: the white numbers of z, and codes.  Ways: difference of means, and regression on all attributes.
     """
     known, moved = source.sample(KNOWN, g), source.sample(MOVED, g)
-    attributes = ign_metrics.read_attributes(generated(f, known))[0]
-    before = ign_metrics.read_attributes(generated(f, moved))[0]
+    attributes = ign_metrics.read_attributes(ign_metrics.projected(f, known))[0]
+    before = ign_metrics.read_attributes(ign_metrics.projected(f, moved))[0]
     names, rows = list(ign_data.ATTRIBUTES), []
     for space in ("white numbers", "codes"):
         coordinates = [source.white(z).flatten(1) if space == "white numbers" else ign_latent.codes(f, z) for z in (known, moved)]
@@ -95,7 +90,7 @@ def arithmetic(f, source, g: torch.Generator) -> list[dict]:
             ways = {"difference": ign_latent.difference(coordinates[0], has) / gap, "regression": slopes[i]}
             for way, direction in ways.items():
                 there = coordinates[1] + direction * RANGE[i] / 2
-                y = ign_latent.decoded(f, there) if space == "codes" else generated(f, source.coloured(there.unflatten(1, source.mean.shape)))
+                y = ign_latent.decoded(f, there) if space == "codes" else ign_metrics.projected(f, source.coloured(there.unflatten(1, source.mean.shape)))
                 after, distance = ign_metrics.read_attributes(y)
                 change = ((after - before) / RANGE).mean(0)
                 rows.append({"space": space, "way": way, "attribute": name, "distance": distance.median().item(),

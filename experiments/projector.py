@@ -30,15 +30,10 @@ import recipes  # noqa: E402
 FITTED = 100  # drawn faces whose distance to the manifold is measured: a dozen a second
 
 
-def applied(f, y: torch.Tensor) -> torch.Tensor:
-    """f(y) in batches."""
-    return torch.cat([ign_core.project(f, part) for part in y.split(250)])
-
-
 def projections(f, denoise, y: torch.Tensor) -> dict[str, torch.Tensor]:
     """An input and what the projectors make of it, by name."""
-    once = applied(f, y)
-    return {"input": y, "f": once, "f²": applied(f, once), "denoiser": applied(denoise, y)}
+    once = ign_metrics.projected(f, y)
+    return {"input": y, "f": once, "f²": ign_metrics.projected(f, once), "denoiser": ign_metrics.projected(denoise, y)}
 
 
 def distances(kinds: dict[str, torch.Tensor], clean: torch.Tensor) -> dict[str, float]:
@@ -47,17 +42,18 @@ def distances(kinds: dict[str, torch.Tensor], clean: torch.Tensor) -> dict[str, 
 
 def corruptions(f, denoise, clean: torch.Tensor, judge, real: torch.Tensor) -> list[dict]:
     """A row for each corruption and strength."""
-    detectors = {"drift of f": f, "change by the denoiser": denoise}
-    on = {name: ign_metrics.drifts(net, clean) for name, net in detectors.items()}
-    rows = []
+    detectors, rows = {"drift of f": "f", "change by the denoiser": "denoiser"}, []
     for name, (_, strengths) in {"none": (None, (0,)), **ign_projector.CORRUPTIONS}.items():
         for strength in strengths:
             y = clean if name == "none" else ign_projector.corrupt(clean, name, strength, torch.Generator().manual_seed(1))
             kinds = projections(f, denoise, y)
             row = {"corruption": name, "strength": strength, "L1": distances(kinds, clean)}
             row["KID"] = {kind: ign_metrics.kernel(real, ign_metrics.features_of(judge, x)) for kind, x in kinds.items()}
-            if name != "none":
-                row["AUROC"] = {d: ign_projector.detected(on[d], ign_metrics.drifts(net, y)) for d, net in detectors.items()}
+            moved = {detector: ign_core.l1(y, kinds[kind]) for detector, kind in detectors.items()}
+            if name == "none":  # the first
+                on = moved
+            else:
+                row["AUROC"] = {detector: ign_projector.detected(on[detector], off) for detector, off in moved.items()}
             rows.append(row)
             print(row, flush=True)
     return rows
@@ -69,7 +65,7 @@ def restorations(f, denoise, clean: torch.Tensor) -> dict[str, dict[str, float]]
     for task, (operator, start) in ign_projector.restorations(clean.shape[-1]).items():
         y = operator.forward(clean)
         first = start(y)
-        ways = {"input": first, "f": applied(f, first), "denoiser": applied(denoise, first)}
+        ways = {"input": first, "f": ign_metrics.projected(f, first), "denoiser": ign_metrics.projected(denoise, first)}
         for name, net in (("f as prior", f), ("denoiser as prior", denoise)):
             ways[name] = ign_projector.plug_and_play(net, y, operator, start=first)
         rows[task] = distances(ways, clean)
