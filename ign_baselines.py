@@ -1,8 +1,8 @@
 """What an IGN is compared with: DCGAN, VAE, a denoising autoencoder, and reconstruction with an IMLE term.
 
-All have the IGN's own encoder and decoder, and are trained by `ign_core.fit`, so with the same data order, precision,
-averaging of weights and stopping rule: a baseline is a source, a network and a loss with the signature of
-`ign_core.objective`.  In each of them f(source) is a sample; what may project an input is f, or f.reconstruct.
+All have the IGN's own encoder and decoder (DCGAN without a linear path, which it never had), and are trained by
+`ign_core.fit`, so with the same data order, precision, averaging of weights and stopping rule: a baseline is a source,
+a network and a loss with the signature of `ign_core.objective`.  In each of them f(source) is a sample; what may project an input is f, or f.reconstruct.
 """
 
 from dataclasses import dataclass
@@ -45,8 +45,9 @@ class VAE(nn.Module):
 
     def __init__(self, recipe: Recipe):
         super().__init__()
-        self.encoder = ConvAutoencoder(recipe.size, recipe.channels, recipe.width, 2 * recipe.code, recipe.norm).encoder
-        self.decoder = ConvAutoencoder(recipe.size, recipe.channels, recipe.width, recipe.code, recipe.norm).decoder
+        layers, rest = (recipe.size, recipe.channels, recipe.width), (recipe.norm, recipe.linear)
+        self.encoder = ConvAutoencoder(*layers, 2 * recipe.code, *rest).encoder
+        self.decoder = ConvAutoencoder(*layers, recipe.code, *rest).decoder
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z|x), (n, code, 1, 1) each."""

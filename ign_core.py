@@ -171,16 +171,54 @@ class _FromCode(nn.ConvTranspose2d):
         return y if self.bias is None else y + self.bias[:, None, None]
 
 
+class _LinearToCode(nn.Module):
+    """deep(y) plus a linear map of y averaged to a side of `side` pixels, (n, C, H, W) -> (n, code, 1, 1)."""
+
+    def __init__(self, deep: nn.Module, channels: int, side: int, code: int):
+        super().__init__()
+        self.deep, self.side, self.linear = deep, side, _linear(channels * side * side, code)
+
+    def forward(self, y: Tensor) -> Tensor:
+        small = nn.functional.avg_pool2d(y, y.shape[-1] // self.side)
+        return self.deep(y) + self.linear(small.flatten(1))[:, :, None, None]
+
+
+class _LinearFromCode(nn.Module):
+    """Its mirror image, (n, code, 1, 1) -> (n, C, H, W): deep(code) plus a linear map of the code, enlarged."""
+
+    def __init__(self, deep: nn.Module, channels: int, side: int, code: int):
+        super().__init__()
+        self.deep, self.side, self.linear = deep, side, _linear(code, channels * side * side)
+
+    def forward(self, code: Tensor) -> Tensor:
+        y = self.deep(code)
+        small = self.linear(code.flatten(1)).unflatten(1, (-1, self.side, self.side))
+        return y + nn.functional.interpolate(small, y.shape[-2:], mode="bilinear")
+
+
+def _linear(inputs: int, outputs: int) -> nn.Linear:
+    """Keeps the size of numbers from the first step on, as a projection does."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.normal_(layer.weight, 0.0, inputs**-0.5)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 class ConvAutoencoder(nn.Module):
     """f for images: (n, C, size, size) -> the same, in [-1, 1] by tanh (DCGAN layers, paper section 3 and appendix).
 
     Stride-2 convolutions halve `size` down to a side of 4 to 7 and double the channels from `width`; one dense
     convolution makes a code of `code` numbers; the decoder mirrors it.  norm: "group" (8 channels a group; no state, the
-    default), "batch" (the paper's: its statistics couple the samples of a batch), or "none".
-    ValueError: `size` is not 4, 5, 6 or 7 times a power of two (28, 32 and 64 are), or `norm` is unknown.
+    default), "batch" (the paper's: its statistics couple the samples of a batch), or "none".  linear: side in pixels of
+    a small version of the image that goes to the code, and comes back from it, by a linear map beside the convolutions;
+    0, the default and the paper's, has no such path, and faces learn faster with one (chapter 7).
+    ValueError: `size` is not 4, 5, 6 or 7 times a power of two (28, 32 and 64 are), `norm` is unknown, or `linear` is no
+    divisor of `size`.
     """
 
-    def __init__(self, size: int = 32, channels: int = 1, width: int = 32, code: int = 128, norm: str = "group"):
+    def __init__(
+        self, size: int = 32, channels: int = 1, width: int = 32, code: int = 128, norm: str = "group", linear: int = 0
+    ):
         super().__init__()
         side, levels = size, 0
         while side % 2 == 0 and side > 7:
@@ -192,6 +230,8 @@ class ConvAutoencoder(nn.Module):
             )
         if norm not in ("group", "batch", "none"):
             raise ValueError(f"normalisation {norm!r} is unknown; use 'group', 'batch' or 'none'.")
+        if linear < 0 or (linear and size % linear):
+            raise ValueError(f"a linear path of side {linear} doesn't divide images of side {size}; use a divisor, or 0 for none.")
         norm_of = {"group": lambda c: nn.GroupNorm(max(c // 8, 1), c), "batch": nn.BatchNorm2d, "none": lambda c: nn.Identity()}
         norm_of = norm_of[norm]
         widths = [width * 2**i for i in range(levels)]
@@ -202,12 +242,16 @@ class ConvAutoencoder(nn.Module):
         for i, o in zip(widths[::-1], widths[-2::-1]):
             up += [nn.ConvTranspose2d(i, o, 4, 2, 1, bias=norm == "none"), norm_of(o), nn.ReLU()]
         self.encoder = nn.Sequential(*down, _ToCode(widths[-1], code, side))
-        self.decoder = nn.Sequential(*up, nn.ConvTranspose2d(width, channels, 4, 2, 1), nn.Tanh())
+        up += [nn.ConvTranspose2d(width, channels, 4, 2, 1)]
+        self.decoder = nn.Sequential(*up, nn.Tanh())
         for m in self.modules():
             if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)):
                 nn.init.normal_(m.weight, 0.0, 0.02)  # DCGAN's; a larger start makes f far from every fixed point
                 if m.bias is not None:
                     nn.init.zeros_(m.bias)
+        if linear:
+            self.encoder = _LinearToCode(self.encoder, channels, linear, code)
+            self.decoder = nn.Sequential(_LinearFromCode(nn.Sequential(*up), channels, linear, code), nn.Tanh())
         self.shape = (channels, size, size)
 
     def forward(self, y: Tensor) -> Tensor:
@@ -390,7 +434,7 @@ def _check_pair(x: Tensor, z: Tensor) -> None:
 class Recipe:
     """Everything that decides a trained model.  The book's are the instances in `recipes.py`.
 
-    net "mlp" takes width and depth; net "conv" takes size, channels, width, code and norm.
+    net "mlp" takes width and depth; net "conv" takes size, channels, width, code, norm and linear.
     """
 
     name: str
@@ -402,6 +446,7 @@ class Recipe:
     code: int = 128
     depth: int = 3
     norm: str = "group"
+    linear: int = 0  # side of the small image that passes beside the convolutions; 0 for none
     source: str = "fourier"  # or "gaussian"
     reconstruction: float = 20.0
     idempotence: float = 20.0
@@ -437,7 +482,7 @@ def build(recipe: Recipe) -> nn.Module:
         if recipe.net == "mlp":
             return MLP(2, recipe.width, recipe.depth)
         if recipe.net == "conv":
-            return ConvAutoencoder(recipe.size, recipe.channels, recipe.width, recipe.code, recipe.norm)
+            return ConvAutoencoder(recipe.size, recipe.channels, recipe.width, recipe.code, recipe.norm, recipe.linear)
     raise ValueError(f"network {recipe.net!r} is unknown; use 'mlp' or 'conv'.")
 
 

@@ -46,8 +46,8 @@ mnist_paper = replace(mnist, name="mnist-paper", tightness=2.5, tightness_end=No
 fashion = replace(mnist, name="fashion", data="fashion")
 
 # faces keep lambda low: what tightness takes from reconstruction shows in colour as blur, and then in f(z) (chapter 7);
-# width and code are what 4 MB hold in 16-bit floats
-faces = Recipe("faces", data="celeba64", size=64, channels=3, width=24, code=192, mirror=True, tightness=1.0, tightness_end=5.0,
+# the linear path carries what a blur leaves, and the convolutions the rest; width and code are what 4 MB hold in 16-bit floats
+faces = Recipe("faces", data="celeba64", size=64, channels=3, width=24, code=144, linear=16, mirror=True, tightness=1.0, tightness_end=5.0,
                extras={"feature-matching": 1.0, "imle": 5.0}, ramp=1_000, lr=1e-3, lr_end=0.02, batch=64, steps=16_000)  # fmt: skip
 drawn = replace(faces, name="drawn", data="drawn")
 

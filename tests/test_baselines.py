@@ -133,3 +133,12 @@ def test_what_the_core_says_of_a_baseline(tmp_path, x):
     with pytest.raises(ValueError, match="ign_baselines") as caught:
         ign_core.load(tmp_path / "vae")
     one_sentence(caught)
+
+
+@pytest.mark.parametrize("method", [*RECIPES, "ign"])
+def test_a_linear_path_survives_a_checkpoint_and_dcgan_has_none(method, tmp_path, x):
+    recipe = replace(RECIPES.get(method, SMALL), linear=7)
+    model = B.train(recipe, x, progress=False)
+    assert any("linear" in name for name, _ in model.f.named_parameters()) == (method != "dcgan")
+    ign_core.save(model, tmp_path / "linear")
+    assert same(model.f, B.load(tmp_path / "linear").f)

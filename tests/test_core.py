@@ -191,6 +191,27 @@ def test_autoencoder_shapes(size, channels, norm):
     assert {type(m) for m in f.modules()} & set(kinds.values()) == {kinds[norm]} or size == 8
 
 
+@pytest.mark.parametrize("size,linear", [(64, 16), (32, 16), (32, 32), (28, 7), (8, 1)])
+def test_a_linear_path_passes_a_small_image_beside_the_convolutions(size, linear, generator):
+    f = ConvAutoencoder(size, 3, width=8, code=6, linear=linear).eval()
+    plain = ConvAutoencoder(size, 3, width=8, code=6)
+    extra = 2 * 6 * 3 * linear**2 + 6 + 3 * linear**2
+    assert sum(p.numel() for p in f.parameters()) == sum(p.numel() for p in plain.parameters()) + extra
+    y = torch.rand(2, 3, size, size, generator=generator) - 0.5
+    assert f(y).shape == y.shape and f.encoder(y).shape == (2, 6, 1, 1)
+    f(y).sum().backward()
+    assert all(p.grad is not None for p in f.parameters())
+    with torch.no_grad():
+        for part in (f.encoder.deep, f.decoder[0].deep):  # with the convolutions mute, f is affine up to the tanh
+            part[-1].weight.zero_()
+        a, b = f(y).double().atanh()
+        middle = f(y.mean(0, keepdim=True)).double().atanh()[0]
+        assert torch.allclose(middle, (a + b) / 2, atol=1e-5)
+        moved = y + torch.tensor([1.0, -1.0]).repeat(size // 2) * 0.1 * (size > linear)  # what the average doesn't see
+        assert torch.allclose(f(moved), f(y), atol=1e-6)
+        assert not torch.allclose(f(y + 0.1), f(y), atol=1e-3)
+
+
 def test_the_default_network_is_the_one_of_the_findings():
     f = ConvAutoencoder()
     assert f.shape == (1, 32, 32)
@@ -220,6 +241,8 @@ def test_unknown_names_get_one_sentence():
         (lambda: ign_core.build(replace(TINY, net="unet")), "'unet' is unknown; use 'mlp' or 'conv'"),
         (lambda: ign_core.build(replace(TINY, norm="layer")), "'layer' is unknown"),
         (lambda: ign_core.build(replace(TINY, size=33)), "side 33"),
+        (lambda: ConvAutoencoder(32, linear=12), "side 12 doesn't divide images of side 32; use a divisor, or 0 for none"),
+        (lambda: ConvAutoencoder(32, linear=-4), "side -4"),
     ]:
         with pytest.raises(ValueError, match=words) as caught:
             make()

@@ -70,6 +70,7 @@ def net_of(name: str, dtype=torch.float64) -> nn.Module:
             "twice": Twice,
             "conv": lambda: ign_core.ConvAutoencoder(8, channels=2, width=8, code=6),
             "conv 28": lambda: ign_core.ConvAutoencoder(28, width=8, code=6),
+            "conv, linear path": lambda: ign_core.ConvAutoencoder(8, channels=2, width=8, code=6, linear=4),
             "conv, no norm": lambda: ign_core.ConvAutoencoder(8, channels=2, width=8, code=6, norm="none"),
             "conv, batchnorm": lambda: ign_core.ConvAutoencoder(16, channels=2, width=8, code=6, norm="batch"),
         }
@@ -78,7 +79,7 @@ def net_of(name: str, dtype=torch.float64) -> nn.Module:
 
 def batch_of(name: str, n: int, seed: int, dtype=torch.float64) -> torch.Tensor:
     shape = {"tiny conv": (1, 5, 4), "conv": (2, 8, 8), "conv 28": (1, 28, 28), "conv, no norm": (2, 8, 8)}
-    shape |= {"conv, batchnorm": (2, 16, 16)}
+    shape |= {"conv, batchnorm": (2, 16, 16), "conv, linear path": (2, 8, 8)}
     return torch.randn(n, *shape.get(name, (2,)), generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
 
 
@@ -272,7 +273,7 @@ PRECISIONS = [(torch.float64, 1e-10), (torch.float32, 1e-5)]
 @pytest.mark.parametrize("dtype, tolerance", PRECISIONS)
 @pytest.mark.parametrize("distance", ["l1", "l2", lopsided])
 @pytest.mark.parametrize("clamp", [1.5, None])
-@pytest.mark.parametrize("net", ["mlp", "conv", "conv, no norm"])
+@pytest.mark.parametrize("net", ["mlp", "conv", "conv, no norm", "conv, linear path"])
 def test_one_graph_is_the_literal_algorithm(net, clamp, distance, dtype, tolerance):
     for sizes in ((1, 1), (3, 5), (7, 2)):
         check_same(ign_core, net, sizes, dtype, tolerance, clamp=clamp, distance=distance)
@@ -420,7 +421,7 @@ def test_drift_and_distances_are_their_definitions():
 
 
 @pytest.mark.parametrize("function", [ign_core.objective, ign_core.literal_objective])
-@pytest.mark.parametrize("net", ["mlp", "conv", "conv, batchnorm"])
+@pytest.mark.parametrize("net", ["mlp", "conv", "conv, batchnorm", "conv, linear path"])
 def test_the_step_runs_on_the_meta_device(net, function):
     """A tensor made on a device by name would meet a meta tensor here, and that raises."""
     f = net_of(net).to("meta")
