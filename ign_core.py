@@ -731,7 +731,8 @@ def iterate(f: nn.Module, z: Tensor, k: int) -> Tensor:
         raise ValueError(f"f is to be applied {k} times; give k of 1 or more.")
     shape = getattr(f, "shape", tuple(z.shape[1:]))
     if tuple(z.shape[1:]) != tuple(shape):
-        raise ValueError(f"the input is {tuple(z.shape)} and f takes (n, {', '.join(map(str, shape))}).")
+        hint = f"; resize the images, or give them {shape[0]} channels" if len(shape) == 3 else ""
+        raise ValueError(f"the input is {tuple(z.shape)} and f takes (n, {', '.join(map(str, shape))}){hint}.")
     if not torch.isfinite(z).all():
         raise ValueError("the input has NaN or infinite values; remove them first.")
     path = []
@@ -757,7 +758,7 @@ def write(path: str | Path, tensors: dict[str, Tensor], card: dict, **metadata: 
     blob = safetensors.torch.save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, metadata or None)
     write_file(Path(f"{path}.safetensors"), blob)
     card = {**card, "sha256": hashlib.sha256(blob).hexdigest()}
-    write_file(Path(f"{path}.json"), (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode())
+    write_json(Path(f"{path}.json"), card)
 
 
 def read(name: str | Path) -> tuple[dict[str, Tensor], dict]:
@@ -808,7 +809,7 @@ def load(name: str | Path, device: str | torch.device = "cpu", build=build, sour
 def write_card(name: str | Path, changes: dict) -> None:
     """Change entries of a checkpoint's card and leave its weights alone.  Errors: see `read`."""
     _, card = read(name)
-    write_file(Path(f"{_find(name)}.json"), (json.dumps(card | changes, indent=1, ensure_ascii=False) + "\n").encode())
+    write_json(Path(f"{_find(name)}.json"), card | changes)
 
 
 def recipe_from(stored: dict) -> Recipe:
@@ -843,6 +844,11 @@ def write_file(path: Path, blob: bytes) -> None:
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     aside.write_bytes(blob)
     os.replace(aside, path)
+
+
+def write_json(path: Path, content: dict) -> None:
+    """As text that a person reads and git compares, by `write_file`."""
+    write_file(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def _store(path, recipe, step, seconds, history, f, average, source, optimiser, generator, fabric) -> None:

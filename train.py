@@ -130,7 +130,7 @@ def sweep(family: Annotated[str, tyro.conf.Positional], out: Path = RUNS, result
         record = {k: model.card[k] for k in ("recipe", "images", "seconds", "device", "precision", "versions", "data")}
         record |= {"parameters": sum(p.numel() for p in model.f.parameters()), "course": course.rows, "metrics": metrics}
         ign_core.write_samples(model.f, model.source, Path(f"{written}.png"), 40, 20)
-        ign_core.write_file(Path(f"{written}.json"), (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+        ign_core.write_json(Path(f"{written}.json"), record)
 
 
 class _Course:

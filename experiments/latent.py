@@ -4,7 +4,6 @@
     python experiments/latent.py drawn     writes results/latent-drawn.json, with what arithmetic does to each attribute
 """
 
-import json
 import sys
 from pathlib import Path
 
@@ -129,7 +128,7 @@ def main(name: tyro.conf.Positional[str], n: int = 1_000, out: Path | None = Non
         result["arithmetic"] = arithmetic(f, source, g)
         result["principal"]["change"] = of_directions(f, source, directions, g)
     out = out or ROOT / "results" / f"latent-{data}.json"
-    ign_core.write_file(out, (json.dumps(result, indent=1, ensure_ascii=False) + "\n").encode())
+    ign_core.write_json(out, result)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ image is the detector to compare with.  Then restoration with the network as a p
 real faces: pencil sketches and whether their photo is found, and digits.  For drawn ones: exact distance to the manifold.
 """
 
-import json
 import sys
 from pathlib import Path
 
@@ -140,7 +139,7 @@ def main(f: tyro.conf.Positional[str], denoise: tyro.conf.Positional[str], n: in
     else:
         result |= {"sketches": sketches(*nets, judge), "foreign": foreign(*nets, clean, n)}
     out = out or ROOT / "results" / f"projector-{data}.json"
-    ign_core.write_file(out, (json.dumps(result, indent=1, ensure_ascii=False) + "\n").encode())
+    ign_core.write_json(out, result)
 
 
 if __name__ == "__main__":

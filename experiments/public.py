@@ -78,7 +78,7 @@ def main(assets: tyro.conf.Positional[Path], out: Path = ROOT / "results" / "pub
     some = [measure(shrunk(enlarged(x)), classifier, real) for x in train[ign_metrics.in_random_order(train)[: 64 * 50]].split(64)]
     rows["real"] = {key: sum(one[key] for one in some) / len(some) for key in ("precision", "KL", "confidence")}
     result = {"source": "https://github.com/xyfJASON/ign-pytorch", "n": 64, "rows": rows}
-    ign_core.write_file(out, (json.dumps(result, indent=1, ensure_ascii=False) + "\n").encode())
+    ign_core.write_json(out, result)
     print(json.dumps(result, indent=1, ensure_ascii=False))
 
 

@@ -302,6 +302,13 @@ def test_bad_input_of_iterate_gets_one_sentence(call, z, k, words):
     one_sentence(caught)
 
 
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 16, 16)])
+def test_images_that_do_not_fit_are_told_what_to_become(shape):
+    with pytest.raises(ValueError, match=r"f takes \(n, 3, 8, 8\); resize the images, or give them 3 channels") as caught:
+        ign_core.project(ConvAutoencoder(8, 3, width=4, code=4), torch.zeros(2, *shape))
+    one_sentence(caught)
+
+
 # ------------------------------------------------------------------------------------------------------- save and load
 
 TINY = Recipe("tiny", "none", size=8, width=8, code=8, source="gaussian")
