@@ -70,8 +70,17 @@ def decoded(f: nn.Module, code: Tensor) -> Tensor:
     return torch.cat([f.decoder(part[:, :, None, None]) for part in code.split(500)])
 
 
+def analogy(source: nn.Module, plus: Tensor, minus: Tensor, other: Tensor) -> Tensor:
+    """plus - minus + other, of draws (paper, figure 6; Radford et al. 2016): three times (n, *shape) -> (n, *shape).
+
+    In white numbers, and brought back to their sphere: three draws added up have three times the variance of one.
+    """
+    e = source.white(plus) - source.white(minus) + source.white(other)
+    return source.coloured(on_sphere(source, e))
+
+
 def difference(code: Tensor, has: Tensor) -> Tensor:
-    """Arithmetic as published: the mean of those that have something minus the mean of those that don't: (n, d), (n,) bool -> (d,).
+    """Arithmetic with many examples: the mean of those that have something minus the mean of those that don't: (n, d), (n,) bool -> (d,).
 
     ValueError: none has it, or all.
     """

@@ -71,9 +71,10 @@ def principal(f, source, g: torch.Generator, k: int = 6) -> tuple[Tensor, list[f
 
 
 def arithmetic(f, source, g: torch.Generator) -> list[dict]:
-    """Add half of an attribute's range by a direction, on draws that it wasn't found from: what changes, in shares of the range.
+    """Add half of an attribute's range to draws that the direction wasn't found from: what changes, in shares of the range.
 
-    Spaces: the white numbers of z, and codes.  Ways: difference of means, and regression on all attributes.
+    Spaces: the white numbers of z, and codes.  Ways: another pair of draws for each, with and without, as the paper;
+    difference of means; regression on all attributes.
     """
     known, moved = source.sample(KNOWN, g), source.sample(MOVED, g)
     attributes = ign_metrics.read_attributes(ign_metrics.projected(f, known))[0]
@@ -86,14 +87,18 @@ def arithmetic(f, source, g: torch.Generator) -> list[dict]:
             i, middle = names.index(name), sum(ign_data.ATTRIBUTES[name]) / 2
             has = attributes[:, i] > middle
             gap = attributes[has, i].mean() - attributes[~has, i].mean()
-            ways = {"difference": ign_latent.difference(coordinates[0], has) / gap, "regression": slopes[i]}
+            plus, minus = (c[torch.randint(len(c), (MOVED,), generator=g)] for c in (coordinates[0][has], coordinates[0][~has]))
+            ways = {"pair": (plus - minus) / gap, "difference": ign_latent.difference(coordinates[0], has) / gap, "regression": slopes[i]}
             for way, direction in ways.items():
                 there = coordinates[1] + direction * RANGE[i] / 2
+                if space == "white numbers" and way == "pair":  # as `ign_latent.analogy`
+                    there = ign_latent.on_sphere(source, there)
                 y = ign_latent.decoded(f, there) if space == "codes" else ign_metrics.projected(f, source.coloured(there.unflatten(1, source.mean.shape)))
                 after, distance = ign_metrics.read_attributes(y)
-                change = ((after - before) / RANGE).mean(0)
+                change = (after - before) / RANGE
                 rows.append({"space": space, "way": way, "attribute": name, "distance": distance.median().item(),
-                             "change": dict(zip(names, change.tolist())), "step": (direction * RANGE[i] / 2).norm().item()})  # fmt: skip
+                             "change": dict(zip(names, change.mean(0).tolist())),
+                             "size of change": dict(zip(names, change.abs().mean(0).tolist())), "step": (direction * RANGE[i] / 2).norm(dim=-1).mean().item()})  # fmt: skip
                 print(rows[-1], flush=True)
     return rows
 

@@ -56,6 +56,16 @@ def test_bad_paths():
         one_sentence(error)
 
 
+@pytest.mark.parametrize("source", SOURCES, ids=lambda s: type(s).__name__)
+def test_an_analogy_is_the_sum_in_white_numbers_and_as_long_as_a_draw(source, generator):
+    plus, minus, other = (source.sample(20, generator) for _ in range(3))
+    z = ign_latent.analogy(source, plus, minus, other)
+    wanted = (source.white(plus) - source.white(minus) + source.white(other)).flatten(1)
+    assert torch.nn.functional.cosine_similarity(source.white(z).flatten(1), wanted).min() > 0.9999
+    assert torch.allclose(radius(source, z), torch.full((20,), 8.0), rtol=1e-4)  # the root of 64 numbers
+    assert wanted.norm(dim=1).mean() > 12  # the sum is longer by the root of 3
+
+
 def test_codes_and_back(generator):
     f = ign_core.ConvAutoencoder(8, 1, 8, 6).eval()
     y = torch.rand(3, *SHAPE, generator=generator)
