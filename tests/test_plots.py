@@ -15,6 +15,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 import ign_core  # noqa: E402
+import ign_data  # noqa: E402
 import ign_metrics  # noqa: E402
 import ign_plots  # noqa: E402
 
@@ -86,12 +87,23 @@ def test_images_are_shown_as_they_are():
     assert [ax.texts[0].get_text() for ax in figure.axes] == ["a", "b"]
 
 
+def test_a_webp_is_nearly_the_same_in_fewer_bytes():
+    x = ign_data.draw_faces(ign_data.draw_attributes(8, torch.Generator().manual_seed(0)))
+    exact, near = (np.asarray(Image.open(io.BytesIO(frame(x)))).astype(float) for frame in (ign_plots.png, ign_plots.webp))
+    assert exact.shape == near.shape and np.abs(exact - near).mean() < 4
+    assert len(ign_plots.webp(x)) < len(ign_plots.png(x)) / 2
+
+
 def test_a_player_carries_its_frames_and_values():
-    frames = [ign_plots.png(torch.full((1, 1, 8, 8), v)) for v in (-1.0, 0.0, 1.0)]
+    frames = [frame(torch.full((1, 1, 8, 8), v)) for frame, v in ((ign_plots.png, -1.0), (ign_plots.webp, 0.0), (ign_plots.png, 1.0))]
     html = ign_plots.player(frames, [0, 0.5, 1], "noise σ", alt="a grey square").data
     urls, values = (json.loads(re.search(rf"{name} = (\[.*?\])[,;]", html)[1]) for name in ("urls", "values"))
     assert values == ["0", "0.5", "1"] and 'max="2"' in html and 'alt="a grey square"' in html
     assert [base64.b64decode(url.split(",")[1]) for url in urls] == frames
+    assert [url.split(";")[0] for url in urls] == ["data:image/png", "data:image/webp", "data:image/png"]
+    for frame, url in zip(frames, urls):
+        with Image.open(io.BytesIO(frame)) as image:
+            assert f"image/{image.format.lower()}" in url
     other = ign_plots.player(frames, [0, 1, 2], "again", alt="again").data
     assert re.search(r'id="([^"]+)"', html)[1] != re.search(r'id="([^"]+)"', other)[1]
 
