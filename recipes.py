@@ -96,6 +96,9 @@ def _compared(ign: Recipe) -> dict[str, Recipe]:
 small = Recipe("small", data="mnist", width=16, lr=1e-3, lr_end=0.05, ramp=300, batch=128, steps=1_500)
 good = replace(small, tightness=13.0)
 
+# the same for faces: half the side, a fifth of the images, ten minutes
+halved = replace(faces, size=32, code=128, steps=3_200)
+
 rising = replace(small, tightness=5.0, tightness_end=14.0)
 matching = replace(rising, extras={"feature-matching": 1.0})
 
@@ -123,6 +126,20 @@ SWEEPS: dict[str, dict[str, Recipe]] = {
         "Gaussian-source": replace(matching, source="gaussian"),
         "averaging-0.99": replace(matching, ema=0.99),
         "no-clamp": replace(matching, clamp=None),
+    }.items()},
+    # the same for `faces`
+    "search-faces": {f"{name}-s0": recipe for name, recipe in {
+        "shipped": halved,
+        "no-linear-path": replace(halved, linear=0),
+        "code-64": replace(halved, code=64),
+        "with-IMLE": replace(halved, extras={"feature-matching": 1.0, "imle": 5.0}),
+        "no-matching": replace(halved, extras={}),
+        "rising-to-0.5": replace(halved, tightness_end=10.0),
+        "constant-0.125": replace(halved, tightness=2.5, tightness_end=None),
+        "pyramid": replace(halved, distance="pyramid"),
+        "learning-rate-0.0005": replace(halved, lr=5e-4),
+        "Gaussian-source": replace(halved, source="gaussian"),
+        "width-24": replace(halved, width=24),
     }.items()},
     "baselines": _seeded(**_compared(mnist)),
     # hours each: one seed, and the three baselines that one asks for first

@@ -119,7 +119,7 @@ def sweep(family: Annotated[str, tyro.conf.Positional], out: Path = RUNS, result
         written, folder = results / family / run, out / family / run
         if Path(f"{written}.json").exists():
             continue
-        data, test = ign_data.load(recipe.data), ign_data.load(recipe.data, "test")
+        data, test = (ign_data.load(recipe.data, split, recipe.size) for split in ("train", "test"))
         if data.card["name"].split("-")[0] in ign_data.STAND_INS and recipe.data not in ign_data.STAND_INS:
             raise ValueError(f"{run} is to be trained on {recipe.data}, which is not to be had here; set IGN_DATA, see the README.")
         judge = ign_metrics.load_judge(recipes.judge(recipe.data))
@@ -164,11 +164,11 @@ def evaluate(name: Annotated[str, tyro.conf.Positional], n: int = 5_000, seed: i
     if (chapter := CHAPTERS / f"{name}.ipynb").exists():
         return _execute(chapter)
     model = ign_baselines.load(name)
-    data = model.card["recipe"]["data"]
+    data, size = (model.card["recipe"][key] for key in ("data", "size"))
     if data in ign_data.MANIFOLDS:
         raise ValueError(f"{name} is a toy in the plane; `python experiments/coverage_2d.py --checkpoints {data}` trains and measures it.")
     judge = ign_metrics.load_judge(recipes.judge(data))
-    metrics = ign_metrics.evaluate(model, judge, ign_data.load(data), ign_data.load(data, "test"), n=n, seed=seed)
+    metrics = ign_metrics.evaluate(model, judge, ign_data.load(data, size=size), ign_data.load(data, "test", size), n=n, seed=seed)
     ign_core.write_card(name, {"metrics": metrics})
     print(ign_metrics.table(metrics))
 

@@ -176,6 +176,24 @@ def test_a_sweep_writes_a_file_a_run_and_leaves_what_is_done(tmp_path, monkeypat
     capsys.readouterr()
 
 
+def test_runs_are_trained_and_measured_at_the_size_of_their_recipe(tmp_path, monkeypatch):
+    tiny = replace(recipes.drawn, size=32, width=8, code=8, linear=8, steps=2, batch=16)
+    seen = []
+
+    def evaluate(model, judge, data, test, **_):
+        seen.append([tuple(images[torch.arange(2)].shape) for images in (data, test)])
+        return {"n": 2, "rows": {}}
+
+    monkeypatch.setattr(ign_metrics, "evaluate", evaluate)
+    monkeypatch.setattr(ign_metrics, "table", str)
+    monkeypatch.setattr(ign_metrics, "load_judge", lambda name: None)
+    monkeypatch.setattr(ign_metrics, "features_of", lambda judge, x: x.flatten(1))
+    monkeypatch.setitem(recipes.SWEEPS, "tiny", {"ign-s0": tiny})
+    train.main(["sweep", "tiny", "--out", str(tmp_path / "runs"), "--results", str(tmp_path / "results"), "--n", "60"])
+    train.main(["evaluate", str(tmp_path / "runs" / "tiny" / "ign-s0" / "drawn")])
+    assert seen == 2 * [2 * [(2, 3, 32, 32)]]
+
+
 def test_evaluate_executes_a_chapter_in_place(tmp_path, monkeypatch):
     monkeypatch.setattr(train, "CHAPTERS", tmp_path)
     cells = {"draws": "print(6 * 7)", "fails": "print(6 * 7)\nassert False"}
