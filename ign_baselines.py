@@ -2,7 +2,8 @@
 
 All have the IGN's own encoder and decoder (DCGAN without a linear path, which it never had), and are trained by
 `ign_core.fit`, so with the same data order, precision, averaging of weights and stopping rule: a baseline is a source,
-a network and a loss with the signature of `ign_core.objective`.  In each of them f(source) is a sample; what may project an input is f, or f.reconstruct.
+a network and a loss with the signature of `ign_core.objective`.  In each of them f(source) is a sample; what may project
+an input is f, or f.reconstruct.
 """
 
 from dataclasses import dataclass

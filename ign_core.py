@@ -242,8 +242,7 @@ class ConvAutoencoder(nn.Module):
         for i, o in zip(widths[::-1], widths[-2::-1]):
             up += [nn.ConvTranspose2d(i, o, 4, 2, 1, bias=norm == "none"), norm_of(o), nn.ReLU()]
         self.encoder = nn.Sequential(*down, _ToCode(widths[-1], code, side))
-        up += [nn.ConvTranspose2d(width, channels, 4, 2, 1)]
-        self.decoder = nn.Sequential(*up, nn.Tanh())
+        self.decoder = nn.Sequential(*up, nn.ConvTranspose2d(width, channels, 4, 2, 1), nn.Tanh())
         for m in self.modules():
             if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)):
                 nn.init.normal_(m.weight, 0.0, 0.02)  # DCGAN's; a larger start makes f far from every fixed point
@@ -251,7 +250,7 @@ class ConvAutoencoder(nn.Module):
                     nn.init.zeros_(m.bias)
         if linear:
             self.encoder = _LinearToCode(self.encoder, channels, linear, code)
-            self.decoder = nn.Sequential(_LinearFromCode(nn.Sequential(*up), channels, linear, code), nn.Tanh())
+            self.decoder = nn.Sequential(_LinearFromCode(self.decoder[:-1], channels, linear, code), nn.Tanh())
         self.shape = (channels, size, size)
 
     def forward(self, y: Tensor) -> Tensor:

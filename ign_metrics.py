@@ -538,7 +538,7 @@ def glance(f: nn.Module, source: nn.Module, judge: Classifier | ImageNetFeatures
     real: (n, d) features of held-out data.
     """
     z = source.sample(n, torch.Generator().manual_seed(seed))
-    x = torch.cat([f(part) for part in z.split(500)])
+    x = projected(f, z)
     if not torch.isfinite(x).all():
         raise ValueError("the images have NaN or infinite values; the generator that made them is broken.")
     features = features_of(judge, x)

@@ -104,7 +104,7 @@ matching = replace(rising, extras={"feature-matching": 1.0})
 
 SWEEPS: dict[str, dict[str, Recipe]] = {
     # in the open: what was tried for `mnist`, one setting at a time from rising-matching, one seed, on the small net
-    "search": {f"{name}-s0": recipe for name, recipe in {
+    "search": _seeded((0,), **{
         "rising-matching": matching,
         "rising-to-0.6-matching-3": replace(matching, tightness_end=12.0, extras={"feature-matching": 3.0}),
         "matching-3": replace(matching, extras={"feature-matching": 3.0}),
@@ -126,9 +126,9 @@ SWEEPS: dict[str, dict[str, Recipe]] = {
         "Gaussian-source": replace(matching, source="gaussian"),
         "averaging-0.99": replace(matching, ema=0.99),
         "no-clamp": replace(matching, clamp=None),
-    }.items()},
+    }),
     # the same for `faces`
-    "search-faces": {f"{name}-s0": recipe for name, recipe in {
+    "search-faces": _seeded((0,), **{
         "shipped": halved,
         "no-linear-path": replace(halved, linear=0),
         "code-64": replace(halved, code=64),
@@ -140,7 +140,7 @@ SWEEPS: dict[str, dict[str, Recipe]] = {
         "learning-rate-0.0005": replace(halved, lr=5e-4),
         "Gaussian-source": replace(halved, source="gaussian"),
         "width-24": replace(halved, width=24),
-    }.items()},
+    }),
     "baselines": _seeded(**_compared(mnist)),
     # hours each: one seed, and the three baselines that one asks for first
     "faces": _seeded((0,), **{name: r for name, r in _compared(faces).items() if name != "imle"}),
