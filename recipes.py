@@ -48,8 +48,8 @@ fashion = replace(mnist, name="fashion", data="fashion")
 # faces keep lambda low: what tightness takes from reconstruction shows in colour as blur, and then in f(z) (chapter 7);
 # the linear path carries what a blur leaves, and the convolutions the rest; width and code are what 4 MB hold in 16-bit floats
 faces = Recipe("faces", data="celeba64", size=64, channels=3, width=16, code=256, linear=16, mirror=True, tightness=1.0, tightness_end=5.0,
-               extras={"feature-matching": 1.0}, ramp=1_000, lr=1e-3, lr_end=0.02, batch=64, steps=24_000)  # fmt: skip
-drawn = replace(faces, name="drawn", data="drawn", steps=12_000)  # simpler pictures, half of the steps
+               extras={"feature-matching": 1.0}, ramp=1_000, lr=1e-3, lr_end=0.02, batch=64, steps=16_000)  # fmt: skip
+drawn = replace(faces, name="drawn", data="drawn", steps=8_000)  # simpler pictures, half of the steps
 
 # what chapter 7 trains live, at half the side
 faces_quick = replace(faces, name="faces-quick", size=32, code=128, tightness=2.0, tightness_end=None, ramp=200, lr_end=0.1,
