@@ -78,14 +78,18 @@ class FourierSource(nn.Module):
         self.register_buffer("std", torch.ones(half) if std is None else std.reshape(half).float())
 
     @classmethod
-    def of(cls, data, chunk: int = 4096) -> "FourierSource":
-        """Fit to `data`: len(data) and data[LongTensor] -> (n, C, H, W) is all that it needs.  ValueError below 2 images."""
+    def of(cls, data, chunk: int = 2**22) -> "FourierSource":
+        """Fit to `data`: len(data) and data[LongTensor] -> (n, C, H, W) is all that it needs.  ValueError below 2 images.
+
+        chunk: numbers that are transformed at a time, so that memory doesn't grow with the data.
+        """
         n = len(data)
         if n < 2:
             raise ValueError(f"Fourier statistics need at least 2 images and got {n}; give more data.")
         total = square = 0.0
-        for start in range(0, n, chunk):  # in chunks and in double precision: 60,000 spectra do not fit a small machine
-            x = _images(data[torch.arange(start, min(start + chunk, n))])
+        at_once = max(chunk // data[torch.arange(1)].numel(), 1)
+        for start in range(0, n, at_once):  # and in double precision
+            x = _images(data[torch.arange(start, min(start + at_once, n))])
             spectrum = torch.view_as_real(torch.fft.rfft2(x.double())).movedim(-1, 0)  # (2, n, C, H, W//2 + 1)
             total, square = total + spectrum.sum(1), square + spectrum.square().sum(1)
         mean = total / n
@@ -837,11 +841,15 @@ def _fill(module: nn.Module, prefix: str, tensors: dict[str, Tensor]) -> None:
     module.load_state_dict({k.removeprefix(prefix + "."): v for k, v in tensors.items() if k.startswith(prefix + ".")})
 
 
-def write_file(path: Path, blob: bytes) -> None:
-    """Write aside and rename, so that a crash at any moment leaves the old file or the new one, never half of one."""
+def write_file(path: Path, content: bytes | Callable) -> None:
+    """Write aside and rename, so that a crash at any moment leaves the old file or the new one, never half of one.
+
+    content: bytes, or a function that writes to the open binary file that it is given.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_bytes(blob)
+    with open(aside, "wb") as file:
+        content(file) if callable(content) else file.write(content)
     os.replace(aside, path)
 
 

@@ -405,18 +405,27 @@ def sketch_pairs(split: str = "test", size: int = 64) -> tuple[Images, Images]:
 
 
 def _unzipped(path: Path, start: str) -> Tensor:
-    """The colour images of a zip whose names begin with `start`, in the order of names: (n, 3, h, w) uint8."""
+    """The colour images of a zip whose names begin with `start`, in the order of names: (n, 3, h, w) uint8.
+
+    One after the other into their place, so that no image is held twice.
+    """
     from PIL import Image
 
     try:
         with zipfile.ZipFile(path) as file:
             names = sorted(name for name in file.namelist() if name.startswith(start) and not name.endswith("/"))
-            images = [np.asarray(Image.open(io.BytesIO(file.read(name))).convert("RGB")) for name in names]
+            for i, name in enumerate(names):
+                image = torch.from_numpy(np.array(Image.open(io.BytesIO(file.read(name))).convert("RGB"))).permute(2, 0, 1)
+                if i == 0:
+                    pixels = torch.empty((len(names), *image.shape), dtype=torch.uint8)
+                elif image.shape != pixels.shape[1:]:
+                    raise ValueError(f"{path} has images of several sizes ({names[0]}, {name}); make them all the same.")
+                pixels[i] = image
     except (zipfile.BadZipFile, OSError) as error:
         raise ValueError(f"{path} is damaged ({type(error).__name__}); get it again.") from error
-    if not images:
+    if not names:
         raise ValueError(f"{path} has no images in {start}; get it again.")
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
+    return pixels
 
 
 def _kept(name: str, make: Callable[[], Tensor]) -> Tensor:
@@ -425,9 +434,7 @@ def _kept(name: str, make: Callable[[], Tensor]) -> Tensor:
     if not path.exists():
         made = make()
         with contextlib.suppress(OSError):
-            buffer = io.BytesIO()
-            np.save(buffer, made.numpy())
-            ign_core.write_file(path, buffer.getvalue())
+            ign_core.write_file(path, lambda file: np.save(file, made.numpy()))
         return made
     return torch.from_numpy(np.load(path, mmap_mode="c"))  # c: writable in memory alone, as torch wants it
 

@@ -207,6 +207,13 @@ def test_missing_and_damaged_faces_get_one_sentence(places):
     with pytest.raises(ValueError, match="no images in test/") as caught:
         ign_data.load("celeba64", "test")
     one_sentence(caught)
+    with zipfile.ZipFile(path, "a") as file:
+        larger = io.BytesIO()
+        Image.new("RGB", (80, 64)).save(larger, "png")
+        file.writestr("train/larger.png", larger.getvalue())
+    with pytest.raises(ValueError, match="several sizes") as caught:
+        ign_data.load("celeba64")
+    one_sentence(caught)
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(ValueError, match="damaged") as caught:
         ign_data.load("celeba64")
