@@ -848,8 +848,11 @@ def write_file(path: Path, content: bytes | Callable) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(aside, "wb") as file:
-        content(file) if callable(content) else file.write(content)
+    if callable(content):
+        with open(aside, "wb") as file:
+            content(file)
+    else:
+        aside.write_bytes(content)
     os.replace(aside, path)
 
 
