@@ -3,6 +3,8 @@
 Colours mean one thing throughout the book: data blue, source grey, generated orange, f^2 and beyond green, drift "magma".
 """
 
+import math
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -33,10 +35,12 @@ def images(x: Tensor, columns: int = 8, ax=None, title: str = ""):
     return ax
 
 
-def player(frames: list[bytes], values: list, label: str, alt: str, width: int = 560):
+def player(frames: list[bytes], values: list, label: str, alt: str, width: int = 560, second: tuple[list, str] | None = None):
     """A slider over ready-made frames, PNG or WebP, that works in the rendered book, with no kernel; one value for each frame.
 
+    second: values and label of a second slider.  The frames then stand row by row, all of the first value come first.
     Returns an IPython HTML object.  Tag its cell nbval-ignore-output: the bytes of a picture differ between machines.
+    ValueError: the number of frames is another than the values need.
     """
     import base64
     import json
@@ -44,21 +48,27 @@ def player(frames: list[bytes], values: list, label: str, alt: str, width: int =
 
     from IPython.display import HTML
 
+    dials = [(values, label)] + ([second] if second else [])
+    if len(frames) != (needed := math.prod(len(of) for of, _ in dials)):
+        raise ValueError(f"{len(frames)} frames don't fit sliders of {needed} positions in all; give one frame for each.")
     name = f"player-{uuid.uuid4().hex[:8]}"
     kinds = ["webp" if frame[8:12] == b"WEBP" else "png" for frame in frames]
     urls = [f"data:image/{kind};base64,{base64.b64encode(frame).decode()}" for kind, frame in zip(kinds, frames)]
+    sliders = "\n".join(f"""<label style="display:flex;gap:.7em;align-items:center"><span>{text}</span>
+<input type="range" min="0" max="{len(of) - 1}" value="0" style="flex:1" aria-label="{text}">
+<output style="min-width:4em">{of[0]}</output></label>""" for of, text in dials)  # fmt: skip
+    texts = [[str(v) for v in of] for of, _ in dials]
     return HTML(f"""<div id="{name}" class="ign-player" style="max-width:{width}px">
 <img src="{urls[0]}" alt="{alt}" style="width:100%;image-rendering:pixelated">
-<label style="display:flex;gap:.7em;align-items:center"><span>{label}</span>
-<input type="range" min="0" max="{len(frames) - 1}" value="0" style="flex:1" aria-label="{label}">
-<output style="min-width:4em">{values[0]}</output></label></div>
+{sliders}</div>
 <script>(() => {{
-  const box = document.getElementById("{name}"), values = {json.dumps([str(v) for v in values])}, urls = {json.dumps(urls)};
-  box.querySelector("input").addEventListener("input", (event) => {{
-    const i = Number(event.target.value);
-    box.querySelector("img").src = urls[i];
-    box.querySelector("output").value = values[i];
-  }});
+  const box = document.getElementById("{name}"), values = {json.dumps(texts)}, urls = {json.dumps(urls)};
+  const dials = [...box.querySelectorAll("input")], outputs = box.querySelectorAll("output");
+  const show = () => {{
+    box.querySelector("img").src = urls[dials.reduce((i, dial, d) => i * values[d].length + Number(dial.value), 0)];
+    dials.forEach((dial, d) => outputs[d].value = values[d][Number(dial.value)]);
+  }};
+  dials.forEach((dial) => dial.addEventListener("input", show));
 }})();</script>""")
 
 

@@ -50,10 +50,13 @@ PROBE = r"""async () => {
 
   if (views.length && !drawn()) problems.push('widgets not rendered');
   for (const box of document.querySelectorAll('.ign-player')) {
-    const slider = box.querySelector('input'), img = box.querySelector('img'), before = img.src;
-    slider.value = slider.max;
-    slider.dispatchEvent(new Event('input'));
-    if (img.src === before) problems.push('a slider that changes nothing: ' + short(box.textContent));
+    const img = box.querySelector('img');
+    for (const slider of box.querySelectorAll('input')) {
+      const before = img.src;
+      slider.value = slider.max;
+      slider.dispatchEvent(new Event('input'));
+      if (img.src === before) problems.push('a slider that changes nothing: ' + short(box.textContent));
+    }
     try { await img.decode(); } catch { problems.push('a slider whose last picture does not load'); }
   }
 

@@ -4,11 +4,14 @@ import base64
 import io
 import json
 import re
+import shutil
+import subprocess
 
 import matplotlib
 import numpy as np
 import pytest
 import torch
+from checks import one_sentence
 from PIL import Image
 
 matplotlib.use("Agg")
@@ -94,11 +97,16 @@ def test_a_webp_is_nearly_the_same_in_fewer_bytes():
     assert len(ign_plots.webp(x)) < len(ign_plots.png(x)) / 2
 
 
+def carried(html: str) -> tuple[list, list]:
+    """The pictures of a player, and the values of each of its sliders."""
+    return tuple(json.loads(re.search(rf"{name} = (\[.*?\])[,;](?= urls|\n)", html)[1]) for name in ("urls", "values"))
+
+
 def test_a_player_carries_its_frames_and_values():
     frames = [frame(torch.full((1, 1, 8, 8), v)) for frame, v in ((ign_plots.png, -1.0), (ign_plots.webp, 0.0), (ign_plots.png, 1.0))]
     html = ign_plots.player(frames, [0, 0.5, 1], "noise σ", alt="a grey square").data
-    urls, values = (json.loads(re.search(rf"{name} = (\[.*?\])[,;]", html)[1]) for name in ("urls", "values"))
-    assert values == ["0", "0.5", "1"] and 'max="2"' in html and 'alt="a grey square"' in html
+    urls, values = carried(html)
+    assert values == [["0", "0.5", "1"]] and 'max="2"' in html and 'alt="a grey square"' in html
     assert [base64.b64decode(url.split(",")[1]) for url in urls] == frames
     assert [url.split(";")[0] for url in urls] == ["data:image/png", "data:image/webp", "data:image/png"]
     for frame, url in zip(frames, urls):
@@ -106,6 +114,36 @@ def test_a_player_carries_its_frames_and_values():
             assert f"image/{image.format.lower()}" in url
     other = ign_plots.player(frames, [0, 1, 2], "again", alt="again").data
     assert re.search(r'id="([^"]+)"', html)[1] != re.search(r'id="([^"]+)"', other)[1]
+
+
+def test_a_player_with_two_sliders_finds_its_frames_row_by_row(tmp_path):
+    frames = [ign_plots.png(torch.full((1, 1, 8, 8), v)) for v in torch.linspace(-1, 1, 6)]
+    html = ign_plots.player(frames, ["a", "b"], "noise σ", alt="grey", second=([0, 1, 2], "k")).data
+    urls, values = carried(html)
+    assert values == [["a", "b"], ["0", "1", "2"]] and [base64.b64decode(url.split(",")[1]) for url in urls] == frames
+    assert re.findall(r'max="(\d)"', html) == ["1", "2"] and re.findall(r'aria-label="([^"]+)"', html) == ["noise σ", "k"]
+    with pytest.raises(ValueError, match="6 frames don't fit") as error:
+        ign_plots.player(frames, ["a", "b"], "noise σ", alt="grey", second=([0, 1], "k"))
+    one_sentence(error)
+    if not (node := shutil.which("node")):
+        pytest.skip("node is not there to run the player's script")
+    script = re.search(r"<script>(.*)</script>", html, re.S)[1]
+    page = """
+const inputs = [0, 1].map(() => ({value: "0", addEventListener(kind, f) { this.moved = f; }}));
+const img = {}, outputs = [{}, {}];
+const box = {querySelector: () => img, querySelectorAll: (kind) => kind === "input" ? inputs : outputs};
+const document = {getElementById: () => box}, seen = [];
+"""
+    drag = """
+for (const i of [0, 1]) for (const j of [0, 1, 2]) {
+  inputs[0].value = String(i); inputs[1].value = String(j); inputs[(i + j) % 2].moved();
+  seen.push([img.src, outputs[0].value, outputs[1].value]);
+}
+console.log(JSON.stringify(seen));
+"""
+    (tmp_path / "page.js").write_text(page + script + drag)
+    seen = json.loads(subprocess.run([node, str(tmp_path / "page.js")], capture_output=True, text=True, check=True).stdout)
+    assert seen == [[urls[3 * i + j], "ab"[i], str(j)] for i in range(2) for j in range(3)]
 
 
 def test_seeds_are_dots_in_their_rows():
