@@ -178,12 +178,14 @@ def _drift_map(ax, f, top: float, n: int = 121):
     return ax.pcolormesh(t, t, drift, cmap="magma", vmin=0, vmax=top, shading="nearest", rasterized=True)
 
 
-def rows_of_images(rows: dict[str, Tensor], columns: int = 10, size: float = 0.62):
-    """One row of images for each name: {name: (n, C, H, W) in [-1, 1]}; the first `columns` are shown."""
+def rows_of_images(rows: dict[str, Tensor], columns: int = 10, size: float = 0.62, titles: list[str] | None = None):
+    """One row of images for each name: {name: (n, C, H, W) in [-1, 1]}; the first `columns` are shown, titles above them."""
     figure, axes = plt.subplots(len(rows), 1, figsize=(columns * size + 1.1, len(rows) * (size + 0.05)), squeeze=False)
     for ax, (name, x) in zip(axes[:, 0], rows.items()):
         images(x[:columns], columns, ax)
         ax.text(-0.01, 0.5, name, transform=ax.transAxes, ha="right", va="center")
+    for i, title in enumerate(titles or []):
+        axes[0, 0].text((i + 0.5) / columns, 1.05, title, transform=axes[0, 0].transAxes, ha="center", va="bottom", fontsize=8)
     return figure
 
 
@@ -804,13 +806,13 @@ def birthdays(found: dict[str, tuple], columns: int = 3):
     return figure
 
 
-def cumulative(kinds: dict[str, tuple[Tensor, str]], label: str):
+def cumulative(kinds: dict[str, tuple[Tensor, str]], label: str, share: str = "share that is as near"):
     """Share of values below t, against t: {name: (values (n,), colour)}."""
     figure, ax = plt.subplots(figsize=(6, 3))
     for name, (values, colour) in kinds.items():
         t = values.sort().values.numpy()
         ax.plot(np.concatenate([t[:1], t]), np.arange(len(t) + 1) / len(t), color=colour, drawstyle="steps-post", label=name, linewidth=1.8)
-    ax.set(xlabel=label, ylabel="share that is as near", ylim=(0, 1.03))
+    ax.set(xlabel=label, ylabel=share, ylim=(0, 1.03))
     ax.legend(fontsize=9)
     return figure
 
@@ -949,6 +951,60 @@ def shares_against_bound(share: list[float], real: list[float], ratio: float, pi
     bottom.set(xticks=range(len(names)), xticklabels=names, xlabel="class, by the classifier", ylabel="share", ylim=(0, 1))
     bottom.set_title(f"$\\lambda$ = {ratio:g}")
     bottom.legend(fontsize=8, loc="upper right")
+    return figure
+
+
+# chapter 8
+
+# the clean image is data and the projections are generated; what goes in is hollow, the denoiser black
+PROJECTORS = {"input": ("0.45", "o", False), "f": (GENERATED, "o", True), "f²": (REFINED, "D", True), "denoiser": ("black", "s", True)}
+DETECTORS = {"drift of f": (DRIFT, "o", True), "change by the denoiser": ("black", "s", True)}
+
+
+def by_row(panels_: dict[str, dict[str, dict[str, float]]], lines: dict[str, float] | None = None):
+    """Values of several kinds as marks in rows, a panel each: {axis label: {row: {kind: value}}}; lines: {axis label: value}.
+
+    Kinds are those of PROJECTORS and DETECTORS.  The rows are those of the first panel; a row may be empty in another one.
+    """
+    names, looks = list(next(iter(panels_.values()))), PROJECTORS | DETECTORS
+    figure, axes = plt.subplots(1, len(panels_), figsize=(2.75 * len(panels_) + 1.3, 0.235 * len(names) + 1.1), sharey=True, squeeze=False,
+                                layout="constrained")  # fmt: skip
+    handles = {}
+    for ax, (label, rows) in zip(axes[0], panels_.items()):
+        for i, name in enumerate(names):
+            values = rows.get(name, {})
+            if values:
+                ax.plot([min(values.values()), max(values.values())], [-i, -i], color="0.85", linewidth=1, zorder=0)
+            for kind, value in values.items():
+                colour, mark, full = looks[kind]
+                (handles[kind],) = ax.plot(value, -i, mark, color=colour, markerfacecolor=colour if full else "white", markersize=5, alpha=0.85)
+        if lines and label in lines:
+            ax.axvline(lines[label], color=DATA, linewidth=1.2, zorder=0)
+        ax.set(xlabel=label, ylim=(0.7 - len(names), 0.7))
+        ax.locator_params(axis="x", nbins=4)
+    axes[0, 0].set_yticks([-i for i in range(len(names))], names, fontsize=8)
+    figure.legend(handles.values(), handles, ncols=len(handles), loc="outside upper center", fontsize=8)
+    return figure
+
+
+def attribute_errors(kinds: dict[str, dict[str, list[float]]], names: list[str], chance: list[float]):
+    """Mean errors of attributes in units of their ranges, {kind: {row: (m,)}}: numbers on a colour, a panel for each kind.
+
+    chance: (m,), what two independent faces differ by: the colour is full there.
+    """
+    rows = list(next(iter(kinds.values())))
+    figure, axes = plt.subplots(1, len(kinds), figsize=(0.42 * len(names) * len(kinds) + 1.2, 0.3 * len(rows) + 1.2), sharey=True, squeeze=False)
+    for ax, (kind, errors) in zip(axes[0], kinds.items()):
+        values = np.array([errors[row] for row in rows])
+        share = values / np.array(chance)
+        ax.imshow(share, cmap="Reds", vmin=0, vmax=1.25, aspect="auto")
+        for (i, j), value in np.ndenumerate(values):
+            ax.text(j, i, f"{value:.2f}".lstrip("0"), ha="center", va="center", fontsize=7, color="white" if share[i, j] > 0.8 else "black")
+        ax.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
+        ax.set_title(kind)
+        ax.tick_params(length=0)
+        ax.spines[:].set_visible(False)
+    axes[0, 0].set_yticks(range(len(rows)), rows)
     return figure
 
 

@@ -308,3 +308,28 @@ def test_shares_stand_below_their_bound():
     bound, data = (patch for patch in ax.patches if patch not in ax.containers[0].patches)
     assert bound.get_data().values.tolist() == pytest.approx([0.8, 1.2]) and data.get_data().values.tolist() == real
     plt.close(figure)
+
+
+def test_rows_of_images_take_titles():
+    figure = ign_plots.rows_of_images({"a": torch.zeros(2, 1, 8, 8)}, columns=2, titles=["left", "right"])
+    name, left, right = figure.axes[0].texts
+    assert [t.get_text() for t in (name, left, right)] == ["a", "left", "right"]
+    assert (left.get_position()[0], right.get_position()[0]) == (0.25, 0.75)
+
+
+def test_marks_stand_in_the_row_and_panel_of_their_value():
+    panels = {"L1": {"none": {"input": 0.0, "f": 0.1}, "noise": {"input": 0.3, "f": 0.2}}, "AUROC": {"noise": {"drift of f": 0.9}}}
+    left, right = ign_plots.by_row(panels, {"AUROC": 0.5}).axes
+    marks = [[(line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines if line.get_marker() != "None"] for ax in (left, right)]
+    assert marks == [[(0.0, 0), (0.1, 0), (0.3, -1), (0.2, -1)], [(0.9, -1)]]
+    assert [t.get_text() for t in left.get_yticklabels()] == ["none", "noise"] and left.get_xlabel() == "L1"
+    assert 0.5 in [line.get_xdata()[0] for line in right.lines]
+    assert [t.get_text() for t in left.figure.legends[0].get_texts()] == ["input", "f", "drift of f"]
+
+
+def test_errors_of_attributes_are_written_out_and_full_at_chance():
+    figure = ign_plots.attribute_errors({"f": {"none": [0.0, 0.33], "noise": [0.1, 0.2]}}, ["skin", "hair"], [0.33, 0.33])
+    ax = figure.axes[0]
+    assert [t.get_text() for t in ax.texts] == [".00", ".33", ".10", ".20"] and ax.get_title() == "f"
+    assert ax.images[0].get_array()[0].tolist() == [0, 1]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["none", "noise"]
