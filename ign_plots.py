@@ -961,15 +961,19 @@ PROJECTORS = {"input": ("0.45", "o", False), "f": (GENERATED, "o", True), "f²":
 DETECTORS = {"drift of f": (DRIFT, "o", True), "change by the denoiser": ("black", "s", True)}
 
 
-def by_row(panels_: dict[str, dict[str, dict[str, float]]], lines: dict[str, float] | None = None):
+def by_row(panels_: dict[str, dict[str, dict[str, float]]], lines: dict[str, float] | None = None, wide: tuple[str, ...] = ()):
     """Values of several kinds as marks in rows, a panel each: {axis label: {row: {kind: value}}}; lines: {axis label: value}.
 
     Kinds are those of PROJECTORS and DETECTORS.  The rows are those of the first panel; a row may be empty in another one.
+    Panels that measure the same, by what stands before a comma, have the same scale.  wide: measures on a logarithmic
+    scale beyond their median; below it, where 0 is, the scale is linear.
     """
     names, looks = list(next(iter(panels_.values()))), PROJECTORS | DETECTORS
-    figure, axes = plt.subplots(1, len(panels_), figsize=(2.75 * len(panels_) + 1.3, 0.235 * len(names) + 1.1), sharey=True, squeeze=False,
+    figure, axes = plt.subplots(1, len(panels_), figsize=(2.15 * len(panels_) + 1.3, 0.235 * len(names) + 1.1), sharey=True, squeeze=False,
                                 layout="constrained")  # fmt: skip
-    handles = {}
+    handles, alike = {}, {}
+    for ax, label in zip(axes[0], panels_):
+        alike.setdefault(label.split(",")[0], []).append((ax, label))
     for ax, (label, rows) in zip(axes[0], panels_.items()):
         for i, name in enumerate(names):
             values = rows.get(name, {})
@@ -982,6 +986,16 @@ def by_row(panels_: dict[str, dict[str, dict[str, float]]], lines: dict[str, flo
             ax.axvline(lines[label], color=DATA, linewidth=1.2, zorder=0)
         ax.set(xlabel=label, ylim=(0.7 - len(names), 0.7))
         ax.locator_params(axis="x", nbins=4)
+    for measure, of in alike.items():
+        if measure in wide:
+            values = [v for _, label in of for row in panels_[label].values() for v in row.values()]
+            median = float(f"{np.median(np.abs(values)):.1g}")
+            for ax, _ in of:
+                ax.set_xscale("symlog", linthresh=median)
+                ax.set_xlim(min(0, *values) - 0.1 * median, 1.3 * max(values))
+        ends = np.array([ax.get_xlim() for ax, _ in of])
+        for ax, _ in of:
+            ax.set_xlim(ends[:, 0].min(), ends[:, 1].max())
     axes[0, 0].set_yticks([-i for i in range(len(names))], names, fontsize=8)
     figure.legend(handles.values(), handles, ncols=len(handles), loc="outside upper center", fontsize=8)
     return figure

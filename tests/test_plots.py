@@ -325,6 +325,10 @@ def test_marks_stand_in_the_row_and_panel_of_their_value():
     assert [t.get_text() for t in left.get_yticklabels()] == ["none", "noise"] and left.get_xlabel() == "L1"
     assert 0.5 in [line.get_xdata()[0] for line in right.lines]
     assert [t.get_text() for t in left.figure.legends[0].get_texts()] == ["input", "f", "drift of f"]
+    row = {"none": {"input": 0.0, "f": 1.0, "denoiser": 2.0}}
+    one, two, other = ign_plots.by_row({"KID, a": row, "KID, b": {"none": {"f": 50.0}}, "L1": row}, wide=("KID",)).axes
+    assert one.get_xlim() == two.get_xlim() != other.get_xlim() and one.get_xscale() == two.get_xscale() == "symlog"
+    assert one.get_xlim()[1] > 50 and other.get_xscale() == "linear"
 
 
 def test_errors_of_attributes_are_written_out_and_full_at_chance():
