@@ -806,13 +806,13 @@ def birthdays(found: dict[str, tuple], columns: int = 3):
     return figure
 
 
-def cumulative(kinds: dict[str, tuple[Tensor, str]], label: str, share: str = "share that is as near"):
+def cumulative(kinds: dict[str, tuple[Tensor, str]], label: str):
     """Share of values below t, against t: {name: (values (n,), colour)}."""
     figure, ax = plt.subplots(figsize=(6, 3))
     for name, (values, colour) in kinds.items():
         t = values.sort().values.numpy()
         ax.plot(np.concatenate([t[:1], t]), np.arange(len(t) + 1) / len(t), color=colour, drawstyle="steps-post", label=name, linewidth=1.8)
-    ax.set(xlabel=label, ylabel=share, ylim=(0, 1.03))
+    ax.set(xlabel=label, ylabel="share that is as near", ylim=(0, 1.03))
     ax.legend(fontsize=9)
     return figure
 
