@@ -70,6 +70,16 @@ def decoded(f: nn.Module, code: Tensor) -> Tensor:
     return torch.cat([f.decoder(part[:, :, None, None]) for part in code.split(500)])
 
 
+@torch.no_grad()
+def walk(f: nn.Module, source: nn.Module, a: Tensor, b: Tensor, kind: str = "spherical, white", steps: int = 9) -> Tensor:
+    """What f makes of a path between draws, (n, *shape), (n, *shape) -> (steps, n, *shape); kind "codes": the straight line
+    between their codes, decoded."""
+    if kind == "codes":
+        ends = codes(f, a), codes(f, b)
+        return torch.stack([decoded(f, line(*ends, t)) for t in torch.linspace(0, 1, steps).tolist()])
+    return torch.stack([torch.cat([f(part) for part in z.split(500)]) for z in path(source, a, b, kind, steps)])
+
+
 def analogy(source: nn.Module, plus: Tensor, minus: Tensor, other: Tensor) -> Tensor:
     """plus - minus + other, of draws (paper, figure 6; Radford et al. 2016): three times (n, *shape) -> (n, *shape).
 
@@ -124,6 +134,14 @@ def stretch(f: nn.Module, source: nn.Module, z: Tensor, length: float, k: int, g
         z, turned = f(z), f(turned)
         moved.append((turned - z).flatten(1).square().mean(1).sqrt())
     return torch.stack(moved)
+
+
+@torch.no_grad()
+def followed(f: nn.Module, y: Tensor, move: Tensor) -> tuple[Tensor, Tensor]:
+    """What f makes of a small move of y, from y - move/2 to y + move/2: its cosine with the move, and its length over the
+    move's.  (n, *shape), (n, *shape) -> (n,), (n,).  A projector keeps moves along its manifold, 1 and 1."""
+    after, before = (f(y + move / 2) - f(y - move / 2)).flatten(1), move.flatten(1)
+    return torch.cosine_similarity(after, before), after.norm(dim=1) / before.norm(dim=1)
 
 
 def on_sphere(source: nn.Module, e: Tensor) -> Tensor:

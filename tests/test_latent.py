@@ -73,6 +73,35 @@ def test_codes_and_back(generator):
     assert code.shape == (3, 6) and torch.allclose(ign_latent.decoded(f, code), f(y), atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", [*ign_latent.PATHS, "codes"])
+def test_a_walk_is_f_along_a_path(kind, generator):
+    f, source = ign_core.ConvAutoencoder(8, 1, 8, 6).eval(), SOURCES[1]
+    a, b = source.sample(3, generator), source.sample(3, generator)
+    walk = ign_latent.walk(f, source, a, b, kind, steps=3)
+    assert walk.shape == (3, 3, *SHAPE) and not walk.requires_grad
+    assert torch.allclose(walk[0], f(a), atol=1e-5) and torch.allclose(walk[2], f(b), atol=1e-5)
+    if kind == "codes":
+        wanted = f.decoder((f.encoder(a) + f.encoder(b)) / 2)
+    else:
+        wanted = f(ign_latent.path(source, a, b, kind, 3)[1])
+    assert torch.allclose(walk[1], wanted, atol=1e-5)
+
+
+def test_a_projector_follows_moves_along_its_manifold_and_no_others(generator):
+    class Plane(nn.Module):  # keeps the first half of the numbers and removes the rest
+        def forward(self, y):
+            return y * (torch.arange(64).reshape(SHAPE) < 32)
+
+    y = torch.rand(4, *SHAPE, generator=generator)
+    along = torch.rand(4, *SHAPE, generator=generator) * (torch.arange(64).reshape(SHAPE) < 32)
+    across = torch.rand(4, *SHAPE, generator=generator) * (torch.arange(64).reshape(SHAPE) >= 32)
+    for value in ign_latent.followed(Plane(), y, along):
+        assert torch.allclose(value, torch.ones(4), atol=1e-4)
+    assert (ign_latent.followed(Plane(), y, across)[1] < 1e-5).all()
+    cosine, length = ign_latent.followed(Scaled(-0.5), y, along)
+    assert torch.allclose(cosine, -torch.ones(4), atol=1e-4) and torch.allclose(length, torch.full((4,), 0.5), atol=1e-4)
+
+
 def correlated(generator, n=4000):
     """Codes of two attributes that occur together, with noise; the true directions are rows of the matrix."""
     truth = torch.tensor([[1.0, 0.0, 0.5, 0.0], [0.0, 2.0, 0.0, -1.0]])
