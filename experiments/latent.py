@@ -33,17 +33,13 @@ def paths(f, source, judge, real: Tensor, n: int, g: torch.Generator) -> dict[st
     ends = ign_metrics.features_of(judge, ign_metrics.projected(f, a))
     rows = {"ends": {"KID": ign_metrics.kernel(real, ends), "precision": ign_metrics.neighbours(real, ends)["precision"]}}
     for kind in (*ign_latent.PATHS, "codes"):
-        if kind == "codes":
-            code = [ign_latent.codes(f, y) for y in (a, b)]
-            ways = torch.stack([ign_latent.decoded(f, ign_latent.line(*(c[:MOVED] for c in code), t)) for t in torch.linspace(0, 1, 9).tolist()])
-            middle, row = ign_latent.decoded(f, ign_latent.line(*code, 0.5)), {}
-        else:
+        row = {}
+        if kind in ign_latent.PATHS:
             z = ign_latent.path(source, a, b, kind, 3)[1]
             row = {"radius": (source.white(z).flatten(1).norm(dim=1).mean() / radius).item()}
-            way = ign_latent.path(source, a[:MOVED], b[:MOVED], kind, 9)
-            middle, ways = ign_metrics.projected(f, z), torch.stack([ign_metrics.projected(f, z) for z in way])
-        features = ign_metrics.features_of(judge, middle)
-        along = torch.stack([ign_metrics.features_of(judge, y) for y in ways])
+        features = ign_metrics.features_of(judge, ign_latent.walk(f, source, a, b, kind, 3)[1])
+        way = ign_latent.walk(f, source, a[:MOVED], b[:MOVED], kind, 9)
+        along = torch.stack([ign_metrics.features_of(judge, y) for y in way])
         length = (along[1:] - along[:-1]).norm(dim=2).sum(0) / (along[-1] - along[0]).norm(dim=1)
         row |= {"KID": ign_metrics.kernel(real, features), "precision": ign_metrics.neighbours(real, features)["precision"],
                 "length": length.median().item()}  # fmt: skip
@@ -74,7 +70,8 @@ def arithmetic(f, source, g: torch.Generator) -> list[dict]:
     """Add half of an attribute's range to draws that the direction wasn't found from: what changes, in shares of the range.
 
     Spaces: the white numbers of z, and codes.  Ways: another pair of draws for each, with and without, as the paper;
-    difference of means; regression on all attributes.
+    difference of means; regression on all attributes; a random direction as long as the difference.  An attribute that
+    hardly any draw has, or lacks, has no row.
     """
     known, moved = source.sample(KNOWN, g), source.sample(MOVED, g)
     attributes = ign_metrics.read_attributes(ign_metrics.projected(f, known))[0]
@@ -86,9 +83,13 @@ def arithmetic(f, source, g: torch.Generator) -> list[dict]:
         for name in ("smile", "glasses", "turn", "hair", "background"):
             i, middle = names.index(name), sum(ign_data.ATTRIBUTES[name]) / 2
             has = attributes[:, i] > middle
+            if min(has.sum(), (~has).sum()) < KNOWN // 50:  # too few draws with it, or without
+                continue
             gap = attributes[has, i].mean() - attributes[~has, i].mean()
             plus, minus = (c[torch.randint(len(c), (MOVED,), generator=g)] for c in (coordinates[0][has], coordinates[0][~has]))
             ways = {"pair": (plus - minus) / gap, "difference": ign_latent.difference(coordinates[0], has) / gap, "regression": slopes[i]}
+            chance = torch.randn(slopes[i].shape, generator=g)
+            ways["random"] = chance * (ways["difference"].norm() / chance.norm())  # what any move of that length changes
             for way, direction in ways.items():
                 there = coordinates[1] + direction * RANGE[i] / 2
                 if space == "white numbers" and way == "pair":  # as `ign_latent.analogy`
