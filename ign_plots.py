@@ -1025,18 +1025,98 @@ def attribute_errors(kinds: dict[str, dict[str, list[float]]], names: list[str],
 # chapter 9
 
 
-def stretches(moved: dict[float, list[float]]):
+def stretches(moved: dict[float, list[float]], ax=None):
     """How far f(z), f^2(z), ... move against the angle by which z is turned: {radians: [RMS move for each k]}; both logarithmic.
 
     A grey line has slope 1 through the first dot: a map that stretches all moves alike.
     """
-    figure, ax = plt.subplots(figsize=(4.6, 3))
+    ax = ax or plt.subplots(figsize=(4.6, 3))[1]
     angles = sorted(moved)
     for k, colour, mark in zip(range(len(moved[angles[0]])), (GENERATED, REFINED, DRIFT), "os^"):
         ax.plot(angles, [moved[angle][k] for angle in angles], mark, linestyle="-", color=colour, label="$f(z)$" if k == 0 else f"$f^{k + 1}(z)$")
     ax.plot(angles, [moved[angles[0]][0] * angle / angles[0] for angle in angles], color="0.6", linewidth=1, linestyle="--", label="in proportion")
     ax.set(xscale="log", yscale="log", xlabel="$z$ turned by, radians", ylabel="image moved by, RMS")
     ax.legend(fontsize=8)
+    return ax.figure
+
+
+def stretches_of(models: dict[str, dict[float, list[float]]]):
+    """`stretches` of several models side by side, {title: what it takes}."""
+    figure, axes = plt.subplots(1, len(models), figsize=(4.3 * len(models), 3), sharey=True, squeeze=False)
+    for ax, (title, moved) in zip(axes[0], models.items()):
+        stretches(moved, ax)
+        ax.set_title(title)
+        ax.label_outer()
+    return figure
+
+
+def radii(draws: Tensor, real: Tensor, paths: dict[str, Tensor]):
+    """Radii in white numbers, in units of sqrt(d): along paths, {kind: (steps, n)}, mean and range, and the laws of draws (grey)
+    and of real images (blue), (n,) each."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.0), sharey=True, width_ratios=(1.7, 1))
+    for (name, values), shade in zip(paths.items(), plt.get_cmap("magma")(np.linspace(0.1, 0.75, len(paths)))):
+        t = np.linspace(0, 1, len(values))
+        left.fill_between(t, values.amin(1), values.amax(1), color=shade, alpha=0.25, linewidth=0)
+        left.plot(t, values.mean(1), color=shade, label=name, linewidth=1.8)
+    left.set(xlabel="position on the path, $t$", ylabel="radius of $e$, in units of $\\sqrt{d}$", ylim=(0.4, 1.6))
+    left.legend(fontsize=8, loc="upper left", ncols=len(paths))
+    bins = np.linspace(0.4, 1.6, 61)
+    for values, colour, name in ((draws, SOURCE, "draws"), (real, DATA, "real images")):
+        right.hist(values.numpy(), bins, weights=np.full(len(values), 1 / len(values)), orientation="horizontal", color=colour,
+                   alpha=0.8, label=name)  # fmt: skip
+    right.set(xlabel="share of images")
+    right.legend(fontsize=8)
+    return figure
+
+
+def changes(panels_: dict[str, dict[str, dict[str, float]]], columns: int = 3, top: float = 0.5):
+    """What a move along a direction changes, {title: {direction: {attribute: change}}}: a number on a colour, white for none.
+
+    Where direction and attribute have one name, the change that was asked for, the cell has a frame.
+    """
+    first = next(iter(panels_.values()))
+    lines, names = -(-len(panels_) // columns), list(next(iter(first.values())))
+    size = (0.42 * len(names) * min(columns, len(panels_)) + 1.5, lines * (0.3 * len(first) + 1.05))
+    figure, axes = plt.subplots(lines, min(columns, len(panels_)), figsize=size, sharex=True, sharey=True, squeeze=False)
+    for ax, (title, rows) in zip(axes.flat, panels_.items()):
+        values = np.array([[row[name] for name in names] for row in rows.values()])
+        shown = ax.imshow(values, cmap="RdBu_r", vmin=-top, vmax=top, aspect="auto")
+        for (i, j), value in np.ndenumerate(values):
+            text = f"{value:.2f}".replace("0.", ".").replace("-.00", ".00")
+            ax.text(j, i, text, ha="center", va="center", fontsize=7, color="white" if abs(value) > 0.7 * top else "black")
+            if list(rows)[i] == names[j]:
+                ax.add_patch(plt.Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, edgecolor="black", linewidth=1.6))
+        ax.set_xticks(range(len(names)), names, rotation=50, ha="right", rotation_mode="anchor", fontsize=8)
+        ax.set_yticks(range(len(rows)), rows, fontsize=8)
+        ax.set_title(title, fontsize=9)
+        ax.tick_params(length=0)
+        ax.spines[:].set_visible(False)
+    for ax in axes.flat[len(panels_) :]:
+        ax.set_axis_off()
+    figure.colorbar(shown, ax=axes, label="change, share of the range", fraction=0.03, pad=0.02)
+    return figure
+
+
+def captioned(rows: dict[str, Tensor], captions: dict[str, list[str]], size: float = 0.66):
+    """`rows_of_images` with lines of text below the columns: {name of the line: a text for each column}."""
+    n = len(next(iter(rows.values())))
+    figure = rows_of_images(rows, n, size)
+    ax = figure.axes[-1]
+    for i, (name, texts) in enumerate(captions.items()):
+        ax.text(-0.01, -0.16 - 0.23 * i, name, transform=ax.transAxes, ha="right", va="center", fontsize=8)
+        for j, text in enumerate(texts):
+            ax.text((j + 0.5) / n, -0.16 - 0.23 * i, text, transform=ax.transAxes, ha="center", va="center", fontsize=8)
+    return figure
+
+
+def numbered(x: Tensor, columns: int = 12, start: int = 0):
+    """A contact sheet, to pick draws from: images (n, C, H, W) with their indices, from `start` on."""
+    figure, ax = plt.subplots(figsize=(columns * 0.75, -(-len(x) // columns) * 0.75))
+    images(x, columns, ax)
+    side = x.shape[-1] + 2
+    for i in range(len(x)):
+        ax.text(side * (i % columns) + 4, side * (i // columns) + 4, str(start + i), fontsize=7, color="white", va="top",
+                bbox={"facecolor": "black", "edgecolor": "none", "pad": 1, "alpha": 0.6})  # fmt: skip
     return figure
 
 

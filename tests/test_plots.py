@@ -238,6 +238,39 @@ def test_stretch_is_drawn_beside_what_is_in_proportion():
     assert lines["in proportion"][1] == pytest.approx([0.002, 0.02, 0.2])
 
 
+def test_stretches_of_several_models_share_an_axis():
+    left, right = ign_plots.stretches_of({"a": {0.1: [0.02], 1.0: [0.1]}, "b": {0.1: [0.03], 1.0: [0.2]}}).axes
+    assert (left.get_title(), right.get_title()) == ("a", "b") and list(right.lines[0].get_ydata()) == [0.03, 0.2]
+
+
+def test_radii_along_paths_have_mean_and_range():
+    path = torch.tensor([[1.0, 1.0], [0.7, 0.9], [1.0, 1.1]])
+    left, right = ign_plots.radii(torch.ones(50), torch.linspace(0.5, 1.5, 11), {"line": path}).axes
+    assert left.lines[0].get_ydata() == pytest.approx([1.0, 0.8, 1.05]) and list(left.lines[0].get_xdata()) == [0, 0.5, 1]
+    edge = left.collections[0].get_paths()[0].vertices[:, 1]
+    assert (edge.min(), edge.max()) == pytest.approx((0.7, 1.1))
+    assert [sum(bar.get_width() for bar in bars) for bars in right.containers] == pytest.approx([1, 1])  # shares
+
+
+def test_changes_are_numbers_on_colours_and_the_one_asked_for_has_a_frame():
+    rows = {"smile": {"hair": -0.001, "smile": 0.4, "turn": 0.0}, "turn": {"hair": 0.1, "smile": -0.2, "turn": 0.5}}
+    figure = ign_plots.changes({"codes": rows, "white": rows, "pixels": rows}, columns=2, top=0.5)
+    ax = figure.axes[0]
+    assert ax.images[0].get_array().tolist() == [[-0.001, 0.4, 0.0], [0.1, -0.2, 0.5]] and ax.images[0].get_clim() == (-0.5, 0.5)
+    assert [t.get_text() for t in ax.texts] == [".00", ".40", ".00", ".10", "-.20", ".50"]
+    assert [(frame.get_x(), frame.get_y()) for frame in ax.patches] == [(0.5, -0.5), (1.5, 0.5)]
+    assert [ax.get_title() for ax in figure.axes[:4]] == ["codes", "white", "pixels", ""]
+
+
+def test_captions_and_numbers_stand_at_their_images():
+    x = torch.zeros(3, 3, 8, 8)
+    figure = ign_plots.captioned({"a": x, "b": x}, {"smile": ["0.1", "0.2", "0.3"]})
+    texts = {t.get_text(): t.get_position()[0] for t in figure.axes[-1].texts}
+    assert [texts[name] for name in ("0.1", "0.2", "0.3")] == pytest.approx([1 / 6, 1 / 2, 5 / 6]) and texts["smile"] < 0
+    sheet = ign_plots.numbered(x, columns=2, start=7).axes[0]
+    assert [(t.get_text(), t.get_position()) for t in sheet.texts] == [("7", (4, 4)), ("8", (14, 4)), ("9", (4, 14))]
+
+
 def test_runs_are_dots_in_their_rows_and_real_data_a_line():
     lines = {"real": [{"FD": 3.0, "drift": 0.0}], "a": [{"FD": 5.0, "drift": 0.1}, {"FD": 6.0}], "b": [{"FD": 9.0}]}
     fd, drift = ign_plots.runs_by_measure(lines, ["FD", "drift"]).axes
