@@ -71,7 +71,7 @@ def arithmetic(f, source, g: torch.Generator) -> list[dict]:
 
     Spaces: the white numbers of z, and codes.  Ways: another pair of draws for each, with and without, as the paper;
     difference of means; regression on all attributes; a random direction as long as the difference.  An attribute that
-    hardly any draw has, or lacks, has no row.
+    hardly any draw has, or lacks, has no row.  "possible" is what the ends of its range leave room for.
     """
     known, moved = source.sample(KNOWN, g), source.sample(MOVED, g)
     attributes = ign_metrics.read_attributes(ign_metrics.projected(f, known))[0]
@@ -83,6 +83,9 @@ def arithmetic(f, source, g: torch.Generator) -> list[dict]:
         for name in ("smile", "glasses", "turn", "hair", "background"):
             i, middle = names.index(name), sum(ign_data.ATTRIBUTES[name]) / 2
             has = attributes[:, i] > middle
+            possible = (RANGE[i] / 2).minimum(ign_data.ATTRIBUTES[name][1] - before[:, i]).mean() / RANGE[i]
+            if name == "glasses":  # on or off
+                possible = (~(before[:, i] > middle)).float().mean()
             if min(has.sum(), (~has).sum()) < KNOWN // 50:  # too few draws with it, or without
                 continue
             gap = attributes[has, i].mean() - attributes[~has, i].mean()
@@ -97,7 +100,7 @@ def arithmetic(f, source, g: torch.Generator) -> list[dict]:
                 y = ign_latent.decoded(f, there) if space == "codes" else ign_metrics.projected(f, source.coloured(there.unflatten(1, source.mean.shape)))
                 after, distance = ign_metrics.read_attributes(y)
                 change = (after - before) / RANGE
-                rows.append({"space": space, "way": way, "attribute": name, "distance": distance.median().item(),
+                rows.append({"space": space, "way": way, "attribute": name, "possible": possible.item(), "distance": distance.median().item(),
                              "change": dict(zip(names, change.mean(0).tolist())),
                              "size of change": dict(zip(names, change.abs().mean(0).tolist())), "step": (direction * RANGE[i] / 2).norm(dim=-1).mean().item()})  # fmt: skip
                 print(rows[-1], flush=True)
