@@ -114,7 +114,7 @@ def _outside(x: Tensor, side: float, generator: torch.Generator | None) -> Tenso
 
 @dataclass(frozen=True)
 class Operator:
-    """A linear map A of images, of norm at most 1, with its adjoint: <A x, y> = <x, A' y>."""
+    """A linear map A of images, of norm at most 1, with its adjoint: <A x, w> = <x, A' w>."""
 
     forward: Callable[[Tensor], Tensor]
     adjoint: Callable[[Tensor], Tensor]
@@ -133,39 +133,39 @@ def blurring(size: int, sigma: float) -> Operator:
 
 def hiding(kept: Tensor) -> Operator:
     """Pixels set to 0 where kept (n or 1, 1, H, W) is 0: a projection, its own adjoint."""
-    return Operator(lambda x: x * kept, lambda y: y * kept)
+    return Operator(lambda x: x * kept, lambda w: w * kept)
 
 
 def shrinking(factor: int) -> Operator:
     """Means over squares, times factor, so that the norm is 1; the adjoint spreads them out."""
-    return Operator(lambda x: F.avg_pool2d(x, factor) * factor, lambda y: F.interpolate(y, scale_factor=factor) / factor)
+    return Operator(lambda x: F.avg_pool2d(x, factor) * factor, lambda w: F.interpolate(w, scale_factor=factor) / factor)
 
 
 def restorations(size: int) -> dict[str, tuple[Operator, Callable[[Tensor], Tensor]]]:
-    """What chapter 8 undoes: task -> the operator A, and what makes an image of a measurement y = A x to start from."""
+    """What chapter 8 undoes: task -> the operator A, and what makes an image of a measurement w = A x to start from."""
     blurred, middle = blurring(size, 2.0), round(0.35 * size)
     kept = torch.ones(1, 1, size, size)
     kept[..., middle : size - middle, middle : size - middle] = 0  # a square of 0.3 of the side
     hidden, small = hiding(kept), shrinking(4)
     return {
-        "deblurring, σ = 2": (blurred, lambda y: y),
+        "deblurring, σ = 2": (blurred, lambda w: w),
         "inpainting, a square of 0.3": (hidden, hidden.adjoint),
         "super-resolution, ×4": (small, small.adjoint),
     }
 
 
 @torch.no_grad()
-def plug_and_play(f: nn.Module, y: Tensor, operator: Operator, steps: int = 20, start: Tensor | None = None) -> Tensor:
-    """An image x of f's manifold with A x = y, nearly: f alternated with steps towards the data.  (n, ...) -> (n, C, H, W)
+def plug_and_play(f: nn.Module, w: Tensor, operator: Operator, steps: int = 20, start: Tensor | None = None) -> Tensor:
+    """An image u of f's manifold with A x = w, nearly: f alternated with steps towards the data.  (n, ...) -> (n, C, H, W)
 
-    Plug-and-play (Venkatakrishnan et al. 2013) as proximal gradient descent: x <- f(x - A'(A x - y)), in which a
-    denoiser, here f, has the place of the proximal map.  It ends with a step towards the data.  start: A' y without one.
+    Plug-and-play (Venkatakrishnan et al. 2013) as proximal gradient descent: u <- f(u - A'(A u - w)), in which a
+    denoiser, here f, has the place of the proximal map.  It ends with a step towards the data.  start: A' w without one.
     """
-    x = operator.adjoint(y) if start is None else start
+    u = operator.adjoint(w) if start is None else start
     for _ in range(steps):
-        x = f(x.clamp(-1, 1))
-        x = x - operator.adjoint(operator.forward(x) - y)
-    return x.clamp(-1, 1)
+        u = f(u.clamp(-1, 1))
+        u = u - operator.adjoint(operator.forward(u) - w)
+    return u.clamp(-1, 1)
 
 
 # --------------------------------------------------------------------------------------------------- detect, retrieve

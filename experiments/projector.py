@@ -62,11 +62,11 @@ def restorations(f, denoise, clean: torch.Tensor) -> dict[str, dict[str, float]]
     """L1 to the clean image of restorations, by task and way; "input" is what the adjoint makes of the measurement."""
     rows = {}
     for task, (operator, start) in ign_projector.restorations(clean.shape[-1]).items():
-        y = operator.forward(clean)
-        first = start(y)
+        w = operator.forward(clean)
+        first = start(w)
         ways = {"input": first, "f": ign_metrics.projected(f, first), "denoiser": ign_metrics.projected(denoise, first)}
         for name, net in (("f as prior", f), ("denoiser as prior", denoise)):
-            ways[name] = ign_projector.plug_and_play(net, y, operator, start=first)
+            ways[name] = ign_projector.plug_and_play(net, w, operator, start=first)
         rows[task] = distances(ways, clean)
     return rows
 
