@@ -156,7 +156,7 @@ def restorations(size: int) -> dict[str, tuple[Operator, Callable[[Tensor], Tens
 
 @torch.no_grad()
 def plug_and_play(f: nn.Module, w: Tensor, operator: Operator, steps: int = 20, start: Tensor | None = None) -> Tensor:
-    """An image u of f's manifold with A x = w, nearly: f alternated with steps towards the data.  (n, ...) -> (n, C, H, W)
+    """An image u of f's manifold with A u = w, nearly: f alternated with steps towards the data.  (n, ...) -> (n, C, H, W)
 
     Plug-and-play (Venkatakrishnan et al. 2013) as proximal gradient descent: u <- f(u - A'(A u - w)), in which a
     denoiser, here f, has the place of the proximal map.  It ends with a step towards the data.  start: A' w without one.
