@@ -146,8 +146,10 @@ SWEEPS: dict[str, dict[str, Recipe]] = {
         "width-24": replace(halved, width=24),
     }),
     "baselines": _seeded(**_compared(mnist)),
-    # up to an hour each: one seed, the three baselines that one asks for first, and a DCGAN that is given the IGN's decay of the rate
-    "faces": _seeded((0,), **_compared_on_faces(faces), dcgan_cosine=replace(_compared(faces)["dcgan"], lr_end=faces.lr_end)),
+    # up to an hour each: one seed, the three baselines that one asks for first, and two stronger DCGANs: one as wide as the IGN's
+    # number of parameters allows, one with the IGN's decay of the rate
+    "faces": _seeded((0,), **_compared_on_faces(faces), dcgan_wide=replace(_compared(faces)["dcgan"], width=26),
+                     dcgan_cosine=replace(_compared(faces)["dcgan"], lr_end=faces.lr_end)),
     "drawn": _seeded((0,), **_compared_on_faces(drawn)),
     "lambda": _seeded(**{f"{ratio}": replace(small, tightness=20 * ratio) for ratio in (0.05, 0.125, 0.25, 0.5, 0.65, 0.8, 1.0, 1.2)}),
     # to the same lambda on a slow course from the paper's; 0.65 is "lambda-rising" of the remedies
