@@ -88,7 +88,7 @@ class FourierSource(nn.Module):
             raise ValueError(f"Fourier statistics need at least 2 images and got {n}; give more data.")
         total = square = 0.0
         at_once = max(chunk // data[torch.arange(1)].numel(), 1)
-        for start in range(0, n, at_once):  # and in double precision
+        for start in range(0, n, at_once):  # in chunks, and in double precision
             x = _images(data[torch.arange(start, min(start + at_once, n))])
             spectrum = torch.view_as_real(torch.fft.rfft2(x.double())).movedim(-1, 0)  # (2, n, C, H, W//2 + 1)
             total, square = total + spectrum.sum(1), square + spectrum.square().sum(1)

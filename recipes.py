@@ -147,8 +147,8 @@ SWEEPS: dict[str, dict[str, Recipe]] = {
     }),
     "baselines": _seeded(**_compared(mnist)),
     # up to an hour each: one seed, the three baselines that one asks for first, and two stronger DCGANs: one as wide as the IGN's
-    # number of parameters allows, one with the IGN's decay of the rate; and a
-    # lambda that rises further
+    # number of parameters allows, one with the IGN's decay of the rate; and a lambda
+    # that rises further
     "faces": _seeded((0,), **_compared_on_faces(faces), dcgan_wide=replace(_compared(faces)["dcgan"], width=26),
                      dcgan_cosine=replace(_compared(faces)["dcgan"], lr_end=faces.lr_end), **{"ign-to-0.25": replace(faces, tightness_end=5.0)}),
     "drawn": _seeded((0,), **_compared_on_faces(drawn)),
