@@ -841,18 +841,11 @@ def _fill(module: nn.Module, prefix: str, tensors: dict[str, Tensor]) -> None:
     module.load_state_dict({k.removeprefix(prefix + "."): v for k, v in tensors.items() if k.startswith(prefix + ".")})
 
 
-def write_file(path: Path, content: bytes | Callable) -> None:
-    """Write aside and rename, so that a crash at any moment leaves the old file or the new one, never half of one.
-
-    content: bytes, or a function that writes to the open binary file that it is given.
-    """
+def write_file(path: Path, blob: bytes) -> None:
+    """Write aside and rename, so that a crash at any moment leaves the old file or the new one, never half of one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    if callable(content):
-        with open(aside, "wb") as file:
-            content(file)
-    else:
-        aside.write_bytes(content)
+    aside.write_bytes(blob)
     os.replace(aside, path)
 
 

@@ -434,7 +434,9 @@ def _kept(name: str, make: Callable[[], Tensor]) -> Tensor:
     if not path.exists():
         made = make()
         with contextlib.suppress(OSError):
-            ign_core.write_file(path, lambda file: np.save(file, made.numpy()))
+            buffer = io.BytesIO()
+            np.save(buffer, made.numpy())
+            ign_core.write_file(path, buffer.getvalue())
         return made
     return torch.from_numpy(np.load(path, mmap_mode="c"))  # c: writable in memory alone, as torch wants it
 

@@ -11,6 +11,8 @@ from typing import Callable
 import torch
 from torch import Tensor, nn
 
+import ign_metrics
+
 # --------------------------------------------------------------------------------------------------------------- paths
 
 
@@ -77,7 +79,7 @@ def walk(f: nn.Module, source: nn.Module, a: Tensor, b: Tensor, kind: str = "sph
     if kind == "codes":
         ends = codes(f, a), codes(f, b)
         return torch.stack([decoded(f, line(*ends, t)) for t in torch.linspace(0, 1, steps).tolist()])
-    return torch.stack([torch.cat([f(part) for part in z.split(500)]) for z in path(source, a, b, kind, steps)])
+    return torch.stack([ign_metrics.projected(f, z) for z in path(source, a, b, kind, steps)])
 
 
 def analogy(source: nn.Module, plus: Tensor, minus: Tensor, other: Tensor) -> Tensor:
