@@ -1001,6 +1001,19 @@ def by_row(panels_: dict[str, dict[str, dict[str, float]]], lines: dict[str, flo
     return figure
 
 
+def _numbers(ax, values: np.ndarray, names: list[str], title: str, shade: np.ndarray, dark: float, **colours):
+    """A matrix of numbers on colours, a name below each column; numbers are white where |shade| exceeds dark."""
+    shown = ax.imshow(shade, aspect="auto", **colours)
+    for (i, j), value in np.ndenumerate(values):
+        text = f"{value:.2f}".replace("0.", ".").replace("-.00", ".00")
+        ax.text(j, i, text, ha="center", va="center", fontsize=7, color="white" if abs(shade[i, j]) > dark else "black")
+    ax.set_xticks(range(len(names)), names, rotation=50, ha="right", rotation_mode="anchor", fontsize=8)
+    ax.set_title(title, fontsize=9)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    return shown
+
+
 def attribute_errors(kinds: dict[str, dict[str, list[float]]], names: list[str], chance: list[float]):
     """Mean errors of attributes in units of their ranges, {kind: {row: (m,)}}: numbers on a colour, a panel for each kind.
 
@@ -1010,15 +1023,8 @@ def attribute_errors(kinds: dict[str, dict[str, list[float]]], names: list[str],
     figure, axes = plt.subplots(1, len(kinds), figsize=(0.42 * len(names) * len(kinds) + 1.2, 0.3 * len(rows) + 1.2), sharey=True, squeeze=False)
     for ax, (kind, errors) in zip(axes[0], kinds.items()):
         values = np.array([errors[row] for row in rows])
-        share = values / np.array(chance)
-        ax.imshow(share, cmap="Reds", vmin=0, vmax=1.25, aspect="auto")
-        for (i, j), value in np.ndenumerate(values):
-            ax.text(j, i, f"{value:.2f}".lstrip("0"), ha="center", va="center", fontsize=7, color="white" if share[i, j] > 0.8 else "black")
-        ax.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
-        ax.set_title(kind)
-        ax.tick_params(length=0)
-        ax.spines[:].set_visible(False)
-    axes[0, 0].set_yticks(range(len(rows)), rows)
+        _numbers(ax, values, names, kind, values / np.array(chance), 0.8, cmap="Reds", vmin=0, vmax=1.25)
+    axes[0, 0].set_yticks(range(len(rows)), rows, fontsize=8)
     return figure
 
 
@@ -1080,17 +1086,10 @@ def changes(panels_: dict[str, dict[str, dict[str, float]]], columns: int = 3, t
     figure, axes = plt.subplots(lines, min(columns, len(panels_)), figsize=size, sharex=True, sharey=True, squeeze=False)
     for ax, (title, rows) in zip(axes.flat, panels_.items()):
         values = np.array([[row[name] for name in names] for row in rows.values()])
-        shown = ax.imshow(values, cmap="RdBu_r", vmin=-top, vmax=top, aspect="auto")
-        for (i, j), value in np.ndenumerate(values):
-            text = f"{value:.2f}".replace("0.", ".").replace("-.00", ".00")
-            ax.text(j, i, text, ha="center", va="center", fontsize=7, color="white" if abs(value) > 0.7 * top else "black")
-            if list(rows)[i] == names[j]:
-                ax.add_patch(plt.Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, edgecolor="black", linewidth=1.6))
-        ax.set_xticks(range(len(names)), names, rotation=50, ha="right", rotation_mode="anchor", fontsize=8)
+        shown = _numbers(ax, values, names, title, values, 0.7 * top, cmap="RdBu_r", vmin=-top, vmax=top)
+        for i, j in ((i, names.index(row)) for i, row in enumerate(rows) if row in names):
+            ax.add_patch(plt.Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, edgecolor="black", linewidth=1.6))
         ax.set_yticks(range(len(rows)), rows, fontsize=8)
-        ax.set_title(title, fontsize=9)
-        ax.tick_params(length=0)
-        ax.spines[:].set_visible(False)
     for ax in axes.flat[len(panels_) :]:
         ax.set_axis_off()
     figure.colorbar(shown, ax=axes, label="change, share of the range", fraction=0.03, pad=0.02)

@@ -38,7 +38,7 @@ def paths(f, source, judge, real: Tensor, n: int, g: torch.Generator) -> dict[st
             z = ign_latent.path(source, a, b, kind, 3)[1]
             row = {"radius": (source.white(z).flatten(1).norm(dim=1).mean() / radius).item()}
         features = ign_metrics.features_of(judge, ign_latent.walk(f, source, a, b, kind, 3)[1])
-        way = ign_latent.walk(f, source, a[:MOVED], b[:MOVED], kind, 9)
+        way = ign_latent.walk(f, source, a[:MOVED], b[:MOVED], kind)
         along = torch.stack([ign_metrics.features_of(judge, y) for y in way])
         length = (along[1:] - along[:-1]).norm(dim=2).sum(0) / (along[-1] - along[0]).norm(dim=1)
         row |= {"KID": ign_metrics.kernel(real, features), "precision": ign_metrics.neighbours(real, features)["precision"],
