@@ -1020,7 +1020,7 @@ def attribute_errors(kinds: dict[str, dict[str, list[float]]], names: list[str],
     chance: (m,), what two independent faces differ by: the colour is full there.
     """
     rows = list(next(iter(kinds.values())))
-    figure, axes = plt.subplots(1, len(kinds), figsize=(0.42 * len(names) * len(kinds) + 1.2, 0.3 * len(rows) + 1.2), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(kinds), figsize=(0.3 * len(names) * len(kinds) + 1.2, 0.3 * len(rows) + 1.2), sharey=True, squeeze=False)
     for ax, (kind, errors) in zip(axes[0], kinds.items()):
         values = np.array([errors[row] for row in rows])
         _numbers(ax, values, names, kind, values / np.array(chance), 0.8, cmap="Reds", vmin=0, vmax=1.25)

@@ -150,7 +150,8 @@ SWEEPS: dict[str, dict[str, Recipe]] = {
     # number of parameters allows, one with the IGN's decay of the rate; and a lambda
     # that rises further
     "faces": _seeded((0,), **_compared_on_faces(faces), dcgan_wide=replace(_compared(faces)["dcgan"], width=26),
-                     dcgan_cosine=replace(_compared(faces)["dcgan"], lr_end=faces.lr_end), **{"ign-to-0.25": replace(faces, tightness_end=5.0), "ign-falling": replace(faces, tightness=4.0, tightness_end=0.8)}),
+                     dcgan_cosine=replace(_compared(faces)["dcgan"], lr_end=faces.lr_end), **{"ign-to-0.25": replace(faces, tightness_end=5.0), "ign-falling": replace(faces, tightness=4.0, tightness_end=0.8),
+                     "ign-decay-to-0.25": replace(faces, lr_end=0.25)}),
     "drawn": _seeded((0,), **_compared_on_faces(drawn)),
     "lambda": _seeded(**{f"{ratio}": replace(small, tightness=20 * ratio) for ratio in (0.05, 0.125, 0.25, 0.5, 0.65, 0.8, 1.0, 1.2)}),
     # to the same lambda on a slow course from the paper's; 0.65 is "lambda-rising" of the remedies

@@ -56,7 +56,7 @@ def stretches(f, source, n: int, g: torch.Generator) -> dict[str, list[float]]:
 def inversions(f, source, x: Tensor, g: torch.Generator) -> dict[str, float]:
     """L1 to x: of f(x), of f of the sphere's point in x's direction, and of f(z) for the z that two searches found."""
     nearest = source.coloured(ign_latent.on_sphere(source, source.white(x)))
-    ways = {"f(x)": x, "the draw nearest in direction": nearest, "search from there": ign_latent.invert(f, source, x),
+    ways = {"f(x)": x, "the sphere's point nearest in direction": nearest, "search from there": ign_latent.invert(f, source, x),
             "search from another draw": ign_latent.invert(f, source, x, start=source.sample(len(x), g))}  # fmt: skip
     return {name: ign_core.l1(x, ign_metrics.projected(f, z)).mean().item() for name, z in ways.items()}
 
