@@ -132,7 +132,7 @@ SWEEPS: dict[str, dict[str, Recipe]] = {
     }),
     "baselines": _seeded(**_compared(mnist)),
     # up to an hour each, one seed: the baselines that one asks for first; a DCGAN as wide as the IGN's number of parameters
-    # allows; and the IGN with another course of lambda, or less decay of the rate
+    # allows; and the IGN with more decay of the rate, and with that, other courses of lambda
     "faces": _seeded((0,), **_compared_on_faces(faces), dcgan_wide=replace(_compared(faces)["dcgan"], width=26), **{
         "ign-to-0.25": replace(faces, tightness_end=5.0, lr_end=0.02),
         "ign-falling": replace(faces, tightness=4.0, tightness_end=0.8, lr_end=0.02),
