@@ -1,13 +1,13 @@
 """Train, resume, evaluate and export the models of the book.
 
-    python train.py mnist                            train a recipe (any field is a flag: --steps 2000 --tightness 2.5)
-    python train.py mnist --resume                   go on where a stopped run was
-    python train.py classifier                       train the classifier that the measures use
-    python train.py evaluate mnist                   measure a checkpoint, write the numbers into its card
-    python train.py evaluate 11_collapse             draw a chapter's figures and tables anew from cards and results files
-    python train.py sweep remedies                   train and measure a family of runs, a results file each
-    python train.py export mnist --out mnist.safetensors --half      weights alone, in half precision
-    fabric run --devices 2 train.py mnist            the same on several devices
+python train.py mnist                            train a recipe (any field is a flag: --steps 2000 --tightness 2.5)
+python train.py mnist --resume                   go on where a stopped run was
+python train.py classifier                       train the classifier that the measures use
+python train.py evaluate mnist                   measure a checkpoint, write the numbers into its card
+python train.py evaluate 11_collapse             draw a chapter's figures and tables anew from cards and results files
+python train.py sweep remedies                   train and measure a family of runs, a results file each
+python train.py export mnist --out mnist.safetensors --half      weights alone, in half precision
+fabric run --devices 2 train.py mnist            the same on several devices
 """
 
 import csv
@@ -20,20 +20,21 @@ from typing import Annotated
 import torch
 import tyro
 
-import ign_baselines
 import ign_core
-import recipes
+import ignbook.baselines
+import ignbook.checkpoints
+import ignbook.recipes
 
 RUNS = Path("runs")
-RESULTS = Path("results/runs")
+RESULTS = ignbook.checkpoints.shipped("results") / "runs"
 CHAPTERS = Path(__file__).parent / "notebooks"
 
 
 def main(arguments: list[str]) -> None:
     """Dispatch on the first word: a command or a recipe's name."""
     commands = {"evaluate": evaluate, "export": export, "sweep": sweep}
-    commands |= {name: _trainer(recipe) for name, recipe in recipes.RECIPES.items()}
-    commands |= {name: _classifier(recipe) for name, recipe in recipes.CLASSIFIERS.items()}
+    commands |= {name: _trainer(recipe) for name, recipe in ignbook.recipes.RECIPES.items()}
+    commands |= {name: _classifier(recipe) for name, recipe in ignbook.recipes.CLASSIFIERS.items()}
     if arguments and not arguments[0].startswith("-") and arguments[0] not in commands:
         raise ValueError(f"{arguments[0]!r} is neither a recipe nor a command; use one of: {', '.join(commands)}.")
     tyro.extras.subcommand_cli_from_dict(commands, args=arguments, description=__doc__, prog="train.py")
@@ -59,14 +60,22 @@ def _trainer(recipe: ign_core.Recipe):
     return train
 
 
-def _train(recipe: ign_core.Recipe, out: Path, resume: bool, threads: int | None, **options) -> ign_core.Model:
-    import ign_data
+def _train(recipe: ign_core.Recipe, out: Path, resume: bool, threads: int | None, callback=None, **options) -> ign_core.Model:
+    import ignbook.data
 
     if threads is not None:
         torch.set_num_threads(threads)
-    plane = recipe.data in ign_data.MANIFOLDS
-    data = ign_data.points(recipe.data) if plane else ign_data.load(recipe.data, size=recipe.size)
-    model = ign_baselines.train(recipe, data, out=out, resume=resume, **options)
+    plane = recipe.data in ignbook.data.MANIFOLDS
+    data = ignbook.data.points(recipe.data) if plane else ignbook.data.load(recipe.data, size=recipe.size)
+    source = ignbook.baselines.sampling_source(recipe, data)
+
+    def look(step: int, f: torch.nn.Module) -> None:
+        if not plane:
+            ignbook.plots.save_samples(f, source, out / f"{recipe.name}-samples" / f"{step:07d}.png")
+        if callback is not None:
+            callback(step, f)
+
+    model = ignbook.baselines.train(recipe, data, folder=out, resume=resume, callback=look, **options)
     ign_core.save(model, out / recipe.name)
     with open(out / f"{recipe.name}.csv", "w", newline="") as file:
         rows = csv.DictWriter(file, model.card["history"][0])
@@ -76,15 +85,19 @@ def _train(recipe: ign_core.Recipe, out: Path, resume: bool, threads: int | None
     return model
 
 
-def _classifier(recipe: recipes.ClassifierRecipe):
-    def classifier(out: Path = RUNS, recipe: Annotated[recipes.ClassifierRecipe, tyro.conf.OmitArgPrefixes] = recipe) -> None:
-        import ign_data
-        import ign_metrics
+def _classifier(recipe: ignbook.recipes.ClassifierRecipe):
+    def classifier(
+        out: Path = RUNS, recipe: Annotated[ignbook.recipes.ClassifierRecipe, tyro.conf.OmitArgPrefixes] = recipe
+    ) -> None:
+        import ignbook.data
+        import ignbook.metrics
 
         began = time.perf_counter()
-        net, card = ign_metrics.train_classifier(recipe, ign_data.load(recipe.data), ign_data.load(recipe.data, "test"))
+        net, card = ignbook.metrics.train_classifier(
+            recipe, ignbook.data.load(recipe.data), ignbook.data.load(recipe.data, "test")
+        )
         card["seconds"] = round(time.perf_counter() - began, 1)
-        ign_core.write(out / recipe.name, net.state_dict(), card)
+        ignbook.checkpoints.write(out / recipe.name, net.state_dict(), card)
         print(f"trained {recipe.name}: test accuracy {card['metrics']['test accuracy']:.4f}: {out / recipe.name}.safetensors")
 
     classifier.__doc__ = f"""Train the classifier "{recipe.name}", whose features the measures use.
@@ -98,7 +111,7 @@ def _classifier(recipe: recipes.ClassifierRecipe):
 
 def sweep(family: Annotated[str, tyro.conf.Positional], out: Path = RUNS, results: Path = RESULTS, threads: int = 1,
           part: int = 0, of: int = 1, n: int = 5_000) -> None:  # fmt: skip
-    """Train and measure a family of runs (`recipes.SWEEPS`): results/runs/FAMILY/RUN.json; a run that has one is left alone.
+    """Train and measure a family of runs (`ignbook.recipes.SWEEPS`): a file of results for each; a run that has one is left alone.
 
     Args:
         family: Its name.
@@ -109,45 +122,53 @@ def sweep(family: Annotated[str, tyro.conf.Positional], out: Path = RUNS, result
         of: How many parts.
         n: Samples that a run is measured on.
     """
-    import ign_data
-    import ign_metrics
+    import ignbook.data
+    import ignbook.metrics
 
-    if family not in recipes.SWEEPS:
-        raise ValueError(f"family {family!r} is unknown; use one of: {', '.join(recipes.SWEEPS)}.")
+    if family not in ignbook.recipes.SWEEPS:
+        raise ValueError(f"family {family!r} is unknown; use one of: {', '.join(ignbook.recipes.SWEEPS)}.")
     torch.set_num_threads(threads)
-    for run, recipe in list(recipes.SWEEPS[family].items())[part::of]:
+    for run, recipe in list(ignbook.recipes.SWEEPS[family].items())[part::of]:
         written, folder = results / family / run, out / family / run
         if Path(f"{written}.json").exists():
             continue
-        data, test = (ign_data.load(recipe.data, split, recipe.size) for split in ("train", "test"))
-        if data.card["name"].split("-")[0] in ign_data.STAND_INS and recipe.data not in ign_data.STAND_INS:
-            raise ValueError(f"{run} is to be trained on {recipe.data}, which is not to be had here; set IGN_DATA, see the README.")
-        judge = ign_metrics.load_judge(recipes.judge(recipe.data))
-        course = _Course(folder / "course.json", recipe, data, judge, ign_metrics.features_of(judge, test[ign_metrics.in_random_order(test)[:n]]))
+        data, test = (ignbook.data.load(recipe.data, split, recipe.size) for split in ("train", "test"))
+        if data.card["name"].split("-")[0] in ignbook.data.STAND_INS and recipe.data not in ignbook.data.STAND_INS:
+            raise ValueError(
+                f"{run} is to be trained on {recipe.data}, which is not to be had here; set IGN_DATA, see the README."
+            )
+        network = ignbook.metrics.load_feature_network(ignbook.recipes.feature_network(recipe.data))
+        course = _Course(
+            folder / "course.json",
+            recipe,
+            data,
+            network,
+            ignbook.metrics.features_of(network, test[ignbook.metrics.in_random_order(test)[:n]]),
+        )
         resume = (folder / f"{recipe.name}.train.safetensors").exists()
         model = _train(recipe, folder, resume, None, every=max(recipe.steps // 100, 1), callback=course)
-        metrics = ign_metrics.evaluate(model, judge, data, test, n=n, rows=("real", *ign_metrics.APPLICATIONS))
+        metrics = ignbook.metrics.evaluate(model, network, data, test, n=n, rows=("real", *ignbook.metrics.APPLICATIONS))
         record = {k: model.card[k] for k in ("recipe", "images", "seconds", "device", "precision", "versions", "data")}
         record |= {"parameters": sum(p.numel() for p in model.f.parameters()), "course": course.rows, "metrics": metrics}
-        ign_core.write_samples(model.f, model.source, Path(f"{written}.png"), 40, 20)
-        ign_core.write_json(Path(f"{written}.json"), record)
+        ignbook.plots.save_samples(model.f, model.source, Path(f"{written}.png"), 40, 20)
+        ignbook.checkpoints.write_json(Path(f"{written}.json"), record)
 
 
 class _Course:
     """A callback of fit: a few measures every tenth of a training, kept on disk for a run that is resumed."""
 
-    def __init__(self, path: Path, recipe: ign_core.Recipe, data, judge, real: torch.Tensor):
-        self.path, self.every, self.look = path, 10 * max(recipe.steps // 100, 1), (judge, real)
-        self.source = ign_baselines.sampling_source(recipe, data)
+    def __init__(self, path: Path, recipe: ign_core.Recipe, data, network, real: torch.Tensor):
+        self.path, self.every, self.look = path, 10 * max(recipe.steps // 100, 1), (network, real)
+        self.source = ignbook.baselines.sampling_source(recipe, data)
         self.rows = json.loads(path.read_text()) if path.exists() else []
 
     def __call__(self, step: int, f: torch.nn.Module) -> None:
-        import ign_metrics
+        import ignbook.metrics
 
         if step % self.every == 0:
             self.rows = [row for row in self.rows if row["step"] < step]
-            self.rows.append({"step": step, **ign_metrics.glance(f, self.source, *self.look)})
-            ign_core.write_file(self.path, json.dumps(self.rows).encode())
+            self.rows.append({"step": step, **ignbook.metrics.glance(f, self.source, *self.look)})
+            ignbook.checkpoints.write_file(self.path, json.dumps(self.rows).encode())
 
 
 def evaluate(name: Annotated[str, tyro.conf.Positional], n: int = 5_000, seed: int = 0) -> None:
@@ -158,19 +179,23 @@ def evaluate(name: Annotated[str, tyro.conf.Positional], n: int = 5_000, seed: i
         n: Samples of each kind.
         seed: Of the source and of the noise.
     """
-    import ign_data
-    import ign_metrics
+    import ignbook.data
+    import ignbook.metrics
 
     if (chapter := CHAPTERS / f"{name}.ipynb").exists():
         return _execute(chapter)
-    model = ign_baselines.load(name)
+    model = ignbook.baselines.load(name)
     data, size = (model.card["recipe"][key] for key in ("data", "size"))
-    if data in ign_data.MANIFOLDS:
-        raise ValueError(f"{name} is a toy in the plane; `python experiments/coverage_2d.py --checkpoints {data}` trains and measures it.")
-    judge = ign_metrics.load_judge(recipes.judge(data))
-    metrics = ign_metrics.evaluate(model, judge, ign_data.load(data, size=size), ign_data.load(data, "test", size), n=n, seed=seed)
-    ign_core.write_card(name, {"metrics": metrics})
-    print(ign_metrics.table(metrics))
+    if data in ignbook.data.MANIFOLDS:
+        raise ValueError(
+            f"{name} is a toy in the plane; `python experiments/coverage_2d.py --checkpoints {data}` trains and measures it."
+        )
+    network = ignbook.metrics.load_feature_network(ignbook.recipes.feature_network(data))
+    metrics = ignbook.metrics.evaluate(
+        model, network, ignbook.data.load(data, size=size), ignbook.data.load(data, "test", size), n=n, seed=seed
+    )
+    ignbook.checkpoints.write_card(name, {"metrics": metrics})
+    print(ignbook.metrics.table(metrics))
 
 
 def _execute(chapter: Path) -> None:
@@ -181,7 +206,7 @@ def _execute(chapter: Path) -> None:
     notebook = nbformat.read(chapter, as_version=4)
     resources = {"metadata": {"path": str(chapter.parent)}}
     NotebookClient(notebook, timeout=600, record_timing=False, resources=resources).execute()
-    ign_core.write_file(chapter, (nbformat.writes(notebook) + "\n").encode())
+    ignbook.checkpoints.write_file(chapter, (nbformat.writes(notebook) + "\n").encode())
 
 
 def export(name: Annotated[str, tyro.conf.Positional], out: Path, half: bool = False) -> None:
@@ -192,7 +217,7 @@ def export(name: Annotated[str, tyro.conf.Positional], out: Path, half: bool = F
         out: Path of the new checkpoint.
         half: Store 16-bit floats.
     """
-    model = ign_baselines.load(name)
+    model = ignbook.baselines.load(name)
     if half:
         model.f.half(), model.source.half()
     ign_core.save(model, out)

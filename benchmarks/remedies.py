@@ -2,7 +2,7 @@
 
     python benchmarks/remedies.py [--recipe mnist] [--rounds 15] [--device cpu] [--threads 1] [--out results/remedies_step.json]
 
-Side by side; medians and ratios, every distance and every extra term that `ign_remedies` knows.
+Side by side; medians and ratios, every distance and every extra term that `ignbook.remedies` knows.
 """
 
 from dataclasses import replace
@@ -14,8 +14,8 @@ import tyro
 from side_by_side import rates, report
 
 import ign_core
-import ign_remedies
-import recipes
+import ignbook.recipes
+import ignbook.remedies
 
 
 def main(
@@ -35,12 +35,12 @@ def main(
         out: A JSON file for the same numbers.
     """
     torch.set_num_threads(threads)
-    plain = replace(recipes.recipe(recipe), extras={}, distance="l1")
+    plain = replace(ignbook.recipes.recipe(recipe), extras={}, distance="l1")
     g = torch.Generator().manual_seed(0)
     x, z = (torch.rand(plain.batch, *plain.shape, generator=g).to(device) * 2 - 1 for _ in range(2))
     variants = {"none": plain}
-    variants |= {name: replace(plain, extras={name: 1.0}) for name in ign_remedies.EXTRAS}
-    variants |= {name: replace(plain, distance=name) for name in ign_remedies.DISTANCES if name not in ign_core.DISTANCES}
+    variants |= {name: replace(plain, extras={name: 1.0}) for name in ignbook.remedies.EXTRAS}
+    variants |= {name: replace(plain, distance=name) for name in ign_core.DISTANCES if name not in ("l1", "l2")}
 
     def step(f, r, loss):
         with torch.autocast(torch.device(device).type, torch.bfloat16):
@@ -49,7 +49,7 @@ def main(
     kinds = {}
     for name, r in variants.items():
         f = ign_core.build(r).to(device)
-        kinds[name] = f, partial(step, f, r, ign_remedies.loss_of(r))
+        kinds[name] = f, partial(step, f, r, ignbook.remedies.loss_of(r))
     report(rates(kinds, plain, rounds, device), plain, rounds, device, threads, out)
 
 

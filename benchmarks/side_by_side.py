@@ -3,14 +3,17 @@
 import json
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable
 
 import torch
-import ign_core
+
+import ignbook.checkpoints
 
 
-def rates(kinds: dict[str, tuple[torch.nn.Module, Callable[[], torch.Tensor]]], recipe, rounds: int, device: str) -> dict[str, float]:
+def rates(
+    kinds: dict[str, tuple[torch.nn.Module, Callable[[], torch.Tensor]]], recipe, rounds: int, device: str
+) -> dict[str, float]:
     """Images a second of each: {name: (its network, a function of nothing that returns the loss)}; medians over the rounds."""
     optimisers = {name: torch.optim.Adam(f.parameters(), recipe.lr, recipe.betas) for name, (f, _) in kinds.items()}
     seconds: dict[str, list[float]] = {name: [] for name in kinds}
@@ -34,11 +37,13 @@ def report(found: dict[str, float], recipe, rounds: int, device: str, threads: i
     result = {"recipe": recipe.name, "batch": recipe.batch, "device": device, "threads": threads, "rounds": rounds,
               "torch": torch.__version__}  # fmt: skip
     result["rows"] = {name: {"images a second": round(rate), "ratio": round(rate / base, 2)} for name, rate in found.items()}
-    print(f"{recipe.name}, batch {recipe.batch}, {device}, {threads} thread(s)\n\n| step | images a second | ratio |\n|---|---|---|")
+    print(
+        f"{recipe.name}, batch {recipe.batch}, {device}, {threads} thread(s)\n\n| step | images a second | ratio |\n|---|---|---|"
+    )
     for name, row in result["rows"].items():
         print(f"| {name} | {row['images a second']} | {row['ratio']:.2f} |")
     if out is not None:
-        ign_core.write_file(out, (json.dumps(result, indent=1) + "\n").encode())
+        ignbook.checkpoints.write_file(out, (json.dumps(result, indent=1) + "\n").encode())
 
 
 def _wait(device: str) -> None:

@@ -13,7 +13,7 @@ import tyro
 from side_by_side import rates, report
 
 import ign_core
-import recipes
+import ignbook.recipes
 
 
 def main(
@@ -33,7 +33,7 @@ def main(
         out: A JSON file for the same numbers.
     """
     torch.set_num_threads(threads)
-    r = recipes.recipe(recipe)
+    r = ignbook.recipes.recipe(recipe)
     g = torch.Generator().manual_seed(0)
     x, z = (torch.rand(r.batch, *r.shape, generator=g).to(device) * 2 - 1 for _ in range(2))
 

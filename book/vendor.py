@@ -63,7 +63,9 @@ def main(target: Path = TARGET) -> None:
         return
     npm = shutil.which("npm")
     if npm is None:
-        raise RuntimeError("npm was not found; install Node.js 18 or later, from whose registry MathJax and the widget scripts come.")
+        raise RuntimeError(
+            "npm was not found; install Node.js 18 or later, from whose registry MathJax and the widget scripts come."
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="_vendor-", dir=target.parent) as aside:
         new = Path(aside) / "new"

@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import ign_core  # noqa: E402
-import ign_data  # noqa: E402
-import recipes  # noqa: E402
+import ignbook.data  # noqa: E402
+import ignbook.recipes  # noqa: E402
 
 MANIFOLDS = ("ring", "gaussians")
 RATIOS = (0.05, 0.125, 0.25, 0.5, 0.75, 1.0, 1.2)
@@ -37,7 +37,7 @@ SHARE = 0.1  # a mode is covered if it gets this share of what is due to it
 KEPT = 300  # samples of seed 0 kept in the file, for pictures
 
 
-def on_support(manifold: ign_data.Manifold, y: torch.Tensor) -> torch.Tensor:
+def on_support(manifold: ignbook.data.Manifold, y: torch.Tensor) -> torch.Tensor:
     """(n, 2) -> (n,) bool: near enough to the curve, or likely enough where the data has a density."""
     if manifold.distance is not None:
         return manifold.distance(y) <= TOLERANCE
@@ -45,7 +45,7 @@ def on_support(manifold: ign_data.Manifold, y: torch.Tensor) -> torch.Tensor:
     return manifold.log_density(y) >= manifold.log_density(real).quantile(QUANTILE)
 
 
-def measures(manifold: ign_data.Manifold, y: torch.Tensor, real: torch.Tensor) -> dict:
+def measures(manifold: ignbook.data.Manifold, y: torch.Tensor, real: torch.Tensor) -> dict:
     """y: samples to judge (n, 2); real: held-out data (n, 2).  With p the modes' shares of the data (1/m each, by symmetry)
     and q their shares of the samples that are on the support:
 
@@ -64,7 +64,7 @@ def measures(manifold: ign_data.Manifold, y: torch.Tensor, real: torch.Tensor) -
     }
 
 
-def samples(manifold: ign_data.Manifold, source) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def samples(manifold: ignbook.data.Manifold, source) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """What every row is measured on: held-out data, another draw of data, source; (N, 2) each."""
     g = torch.Generator().manual_seed(12345)
     return manifold.sample(N, g), manifold.sample(N, g), source.sample(N, g)
@@ -72,7 +72,7 @@ def samples(manifold: ign_data.Manifold, source) -> tuple[torch.Tensor, torch.Te
 
 def run(recipe: ign_core.Recipe) -> dict:
     """Train one toy and measure it."""
-    manifold, data = ign_data.manifold(recipe.data), ign_data.points(recipe.data)
+    manifold, data = ignbook.data.manifold(recipe.data), ignbook.data.points(recipe.data)
     began = time.process_time()
     model = ign_core.fit(ign_core.build(recipe), ign_core.source_of(recipe, data), data, recipe, every=500, progress=False)
     seconds = time.process_time() - began
@@ -92,23 +92,25 @@ def run(recipe: ign_core.Recipe) -> dict:
 
 def baselines(name: str) -> dict:
     """The measures of real data and of the source itself, against the same held-out data."""
-    manifold = ign_data.manifold(name)
+    manifold = ignbook.data.manifold(name)
     real, again, z = samples(manifold, ign_core.GaussianSource((2,)))
     return {"real": measures(manifold, again, real), "source": measures(manifold, z, real)}
 
 
 def checkpoint(name: str) -> None:
     """Train the recipe of a toy, measure it, and ship it as checkpoints/NAME."""
-    recipe, manifold, data = recipes.recipe(name), ign_data.manifold(name), ign_data.points(name)
+    recipe, manifold, data = ignbook.recipes.recipe(name), ignbook.data.manifold(name), ignbook.data.points(name)
     model = ign_core.fit(
         ign_core.build(recipe), ign_core.source_of(recipe, data), data, recipe, every=recipe.steps // 50, progress=False
     )
     real, again, z = samples(manifold, model.source)
     steps = ign_core.iterate(model.f, z, 2)
     kinds = {"real": again, "z": z, "f(z)": steps[0], "f²(z)": steps[1]}
-    rows = {kind: measures(manifold, y, real) | {"drift": ign_core.drift(model.f, y).mean().item()} for kind, y in kinds.items()}
+    rows = {
+        kind: measures(manifold, y, real) | {"drift": ign_core.drift(model.f, y).mean().item()} for kind, y in kinds.items()
+    }
     model.card["metrics"] = digits({"n": N, "rows": rows, "reconstruction": ign_core.drift(model.f, real).mean().item()})
-    ign_core.save(model, ROOT / "checkpoints" / name)
+    ign_core.save(model, ignbook.checkpoints.shipped("checkpoints") / name)
     print(name, model.card["metrics"], flush=True)
 
 
@@ -124,12 +126,12 @@ def write(path: Path, content: dict) -> None:
     head = {k: v for k, v in content.items() if k != "rows"}
     lines = ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in content["rows"])
     text = json.dumps(head, indent=1, ensure_ascii=False)[:-2] + ',\n "rows": [\n' + lines + "\n ]\n}\n"
-    ign_core.write_file(path, text.encode())
+    ignbook.checkpoints.write_file(path, text.encode())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=ROOT / "results" / "coverage_2d.json")
+    parser.add_argument("--out", type=Path, default=ignbook.checkpoints.shipped("results") / "coverage_2d.json")
     parser.add_argument("--steps", type=int, default=4_000)
     parser.add_argument("--distances", nargs="+", default=["l1"], choices=list(ign_core.DISTANCES), help="l1 is the paper's")
     parser.add_argument("--checkpoints", nargs="+", metavar="NAME", default=[])
@@ -141,7 +143,7 @@ def main() -> None:
     if options.checkpoints:
         return
 
-    base = replace(recipes.ring, steps=options.steps, batch=256, lr=1e-3, lr_end=0.1, seed=0)
+    base = replace(ignbook.recipes.ring, steps=options.steps, batch=256, lr=1e-3, lr_end=0.1, seed=0)
     settings = {k: v for k, v in asdict(base).items() if k not in ("name", "data", "tightness", "distance", "seed")}
     content = {"settings": settings, "samples": N, "tolerance": TOLERANCE, "quantile": QUANTILE, "share": SHARE}
     content |= {"versions": {"torch": torch.__version__, "POT": ot.__version__}}

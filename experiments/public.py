@@ -19,9 +19,8 @@ import tyro
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import ign_core  # noqa: E402
-import ign_data  # noqa: E402
-import ign_metrics  # noqa: E402
+import ignbook.data  # noqa: E402
+import ignbook.metrics  # noqa: E402
 
 SIDE, BORDER, ACROSS = 32, 2, 8
 
@@ -36,7 +35,9 @@ def cut(path: Path) -> torch.Tensor:
     picture = to_tensor(Image.open(path).convert("L"))
     step, whole = SIDE + BORDER, ACROSS * (SIDE + BORDER) + BORDER
     if picture.shape != (1, whole, whole):
-        raise ValueError(f"{path.name} has {tuple(picture.shape[1:])} pixels, not {whole} by {whole}; it isn't the grid of 8 by 8.")
+        raise ValueError(
+            f"{path.name} has {tuple(picture.shape[1:])} pixels, not {whole} by {whole}; it isn't the grid of 8 by 8."
+        )
     tiles = picture[:, BORDER:, BORDER:].unfold(1, SIDE, step).unfold(2, SIDE, step)  # (1, 8, 8, 32, 32)
     return tiles.reshape(-1, 1, SIDE, SIDE) * 2 - 1
 
@@ -57,28 +58,34 @@ def enlarged(x: torch.Tensor) -> torch.Tensor:
 
 def measure(x: torch.Tensor, classifier, real: torch.Tensor) -> dict:
     """Precision, confidence, class shares and KL of few images x (n, 1, 32, 32), against features `real` (m, 64)."""
-    labels, confidence = ign_metrics.classes_of(classifier, x)
-    share, kl = ign_metrics.class_histogram(labels)
-    precision = ign_metrics.neighbours(real, ign_metrics.features_of(classifier, x))["precision"]
+    labels, confidence = ignbook.metrics.classes_of(classifier, x)
+    share, kl = ignbook.metrics.class_histogram(labels)
+    precision = ignbook.metrics.neighbours(real, ignbook.metrics.features_of(classifier, x))["precision"]
     return {"precision": precision, "KL": kl, "confidence": confidence.mean().item(), "histogram": share}
 
 
-def main(assets: tyro.conf.Positional[Path], out: Path = ROOT / "results" / "public.json") -> None:
+OUT = ignbook.checkpoints.shipped("results") / "public.json"
+
+
+def main(assets: tyro.conf.Positional[Path], out: Path = OUT) -> None:
     """Measure the published samples.
 
     Args:
         assets: The folder with the pictures.
         out: The JSON file to write.
     """
-    classifier, test, train = ign_metrics.load_classifier(), ign_data.load("mnist", "test"), ign_data.load("mnist")
-    real = ign_metrics.features_of(classifier, test[ign_metrics.in_random_order(test)[:5_000]])
+    classifier, test, train = ignbook.metrics.load_classifier(), ignbook.data.load("mnist", "test"), ignbook.data.load("mnist")
+    real = ignbook.metrics.features_of(classifier, test[ignbook.metrics.in_random_order(test)[:5_000]])
     rows = {}
-    for k, name in enumerate(ign_metrics.APPLICATIONS, start=1):
+    for k, name in enumerate(ignbook.metrics.APPLICATIONS, start=1):
         rows[name] = measure(shrunk(cut(assets / f"ign-mnist-repeat{k}.png")), classifier, real)
-    some = [measure(shrunk(enlarged(x)), classifier, real) for x in train[ign_metrics.in_random_order(train)[: 64 * 50]].split(64)]
+    some = [
+        measure(shrunk(enlarged(x)), classifier, real)
+        for x in train[ignbook.metrics.in_random_order(train)[: 64 * 50]].split(64)
+    ]
     rows["real"] = {key: sum(one[key] for one in some) / len(some) for key in ("precision", "KL", "confidence")}
     result = {"source": "https://github.com/xyfJASON/ign-pytorch", "n": 64, "rows": rows}
-    ign_core.write_json(out, result)
+    ignbook.checkpoints.write_json(out, result)
     print(json.dumps(result, indent=1, ensure_ascii=False))
 
 

@@ -6,10 +6,12 @@ import pytest
 import torch
 from checks import one_sentence, same
 
-import ign_baselines as B
 import ign_core
+import ignbook.baselines as B
 
-SMALL = ign_core.Recipe("small", data="mnist", size=28, width=8, code=16, batch=8, steps=4, precision="32-true", seed=1, clip=None)
+SMALL = ign_core.Recipe(
+    "small", data="mnist", size=28, width=8, code=16, batch=8, steps=4, precision="32-true", seed=1, clip=None
+)
 RECIPES = {name: replace(SMALL, method=name, norm="batch" if name == "dcgan" else "group") for name in B.METHODS}
 
 
@@ -24,9 +26,13 @@ def test_the_critic_of_dcgan_is_not_trained_by_the_generator_and_the_reverse(x, 
     fooled, real, made = f(z, x[:8])
     critic, generator_ = list(f.critic.parameters()), list(f.decoder.parameters())
     logits = torch.autograd.grad(fooled.sum(), critic + generator_, retain_graph=True, allow_unused=True)
-    assert all(g is None for g in logits[: len(critic)]) and any(g is not None and g.abs().sum() > 0 for g in logits[len(critic) :])
+    assert all(g is None for g in logits[: len(critic)]) and any(
+        g is not None and g.abs().sum() > 0 for g in logits[len(critic) :]
+    )
     logits = torch.autograd.grad((real - made).sum(), critic + generator_, retain_graph=True, allow_unused=True)
-    assert all(g is None for g in logits[len(critic) :]) and any(g is not None and g.abs().sum() > 0 for g in logits[: len(critic)])
+    assert all(g is None for g in logits[len(critic) :]) and any(
+        g is not None and g.abs().sum() > 0 for g in logits[: len(critic)]
+    )
     losses = B.dcgan_loss(lambda z, x: (fooled, real, made), x[:8], z)
     bce = torch.nn.functional.binary_cross_entropy_with_logits
     ones, zeros = torch.ones(8), torch.zeros(8)
@@ -118,8 +124,8 @@ def test_a_stopped_baseline_goes_on(tmp_path, x):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        B.train(recipe, x, progress=False, out=tmp_path, every=1, callback=stop)
-    assert same(whole.f, B.train(recipe, x, progress=False, out=tmp_path, every=1, resume=True).f)
+        B.train(recipe, x, progress=False, folder=tmp_path, every=1, callback=stop)
+    assert same(whole.f, B.train(recipe, x, progress=False, folder=tmp_path, every=1, resume=True).f)
 
 
 def test_unknown_method(x):
@@ -130,7 +136,7 @@ def test_unknown_method(x):
 
 def test_what_the_core_says_of_a_baseline(tmp_path, x):
     ign_core.save(B.train(RECIPES["vae"], x, progress=False), tmp_path / "vae")
-    with pytest.raises(ValueError, match="ign_baselines") as caught:
+    with pytest.raises(ValueError, match="ignbook.baselines") as caught:
         ign_core.load(tmp_path / "vae")
     one_sentence(caught)
 

@@ -8,7 +8,7 @@ import scipy.spatial
 import scipy.stats
 import torch
 
-import ign_data
+import ignbook.data
 
 CURVES, DENSITIES = ("ring", "moons", "spiral"), ("gaussians", "checkerboard", "pinwheel")
 WITH_DISTANCE = (*CURVES, "checkerboard")
@@ -60,7 +60,19 @@ def on_black(y: np.ndarray) -> np.ndarray:
 def queries() -> np.ndarray:
     """Points all over, some far away, and those where a distance is easy to get wrong: centres, ends, axes."""
     rng = np.random.default_rng(0)
-    special = [[0, 0], [-0.5, -0.25], [0.5, 0.25], [0.5, -0.25], [-1.5, -0.25], [0.15, 0], [1, 0], [-1, 0], [0, 1e-7], [-0.5, -1.3], [0, -1.35]]
+    special = [
+        [0, 0],
+        [-0.5, -0.25],
+        [0.5, 0.25],
+        [0.5, -0.25],
+        [-1.5, -0.25],
+        [0.15, 0],
+        [1, 0],
+        [-1, 0],
+        [0, 1e-7],
+        [-0.5, -1.3],
+        [0, -1.35],
+    ]
     return np.concatenate([rng.uniform(-2, 2, (600, 2)), rng.normal(0, 0.2, (100, 2)), rng.uniform(-9, 9, (50, 2)), special])
 
 
@@ -70,7 +82,7 @@ def test_distance_is_that_to_the_nearest_point(name):
     brute = scipy.spatial.cKDTree(DENSE[name]()).query(y)[0]
     if name == "checkerboard":
         brute[on_black(y)] = 0
-    found = ign_data.manifold(name).distance(torch.tensor(y, dtype=torch.float32)).double().numpy()
+    found = ignbook.data.manifold(name).distance(torch.tensor(y, dtype=torch.float32)).double().numpy()
     assert found.shape == (len(y),)
     assert (found <= brute + 2e-6).all(), "farther than a point of the support"
     assert (found >= brute - 3e-4).all(), "nearer than any point of the support"
@@ -78,7 +90,7 @@ def test_distance_is_that_to_the_nearest_point(name):
 
 @pytest.mark.parametrize("name", WITH_DISTANCE)
 def test_distance_is_zero_on_samples_and_grows_off_them(name):
-    m = ign_data.manifold(name)
+    m = ignbook.data.manifold(name)
     x = m.sample(5_000, at(1))
     assert m.distance(x).max() < 2e-6
     shifted = m.distance(x + torch.tensor([0.01, 0.0]))
@@ -97,7 +109,7 @@ def midpoints(side: float, n: int) -> torch.Tensor:
 @pytest.mark.parametrize("name", DENSITIES)
 def test_density_integrates_to_one(name):
     side, n = 3.0, 800  # cells of 0.0075: a hundredth of a square of the board, a tenth of a Gaussian's deviation
-    density = ign_data.manifold(name).log_density(midpoints(side, n)).exp()
+    density = ignbook.data.manifold(name).log_density(midpoints(side, n)).exp()
     assert density.sum().item() * (2 * side / n) ** 2 == pytest.approx(1, abs=1e-4)
 
 
@@ -105,7 +117,7 @@ def test_density_integrates_to_one(name):
 def test_density_agrees_with_a_histogram(name):
     """Chi squared over cells of 0.075, each cell's probability integrated on 8 by 8 points."""
     side, bins, fine, n = 2.4, 64, 8, 200_000
-    m = ign_data.manifold(name)
+    m = ignbook.data.manifold(name)
     x = m.sample(n, at(2)).double()
     assert (x.abs() < side).double().mean() > 0.9999
     counts, *_ = np.histogram2d(*x.T.numpy(), bins=bins, range=[[-side, side]] * 2)
@@ -119,7 +131,7 @@ def test_density_agrees_with_a_histogram(name):
 
 @pytest.mark.parametrize("name", DENSITIES)
 def test_density_is_the_same_in_both_precisions_and_finite_on_samples(name):
-    m = ign_data.manifold(name)
+    m = ignbook.data.manifold(name)
     x = m.sample(1_000, at(3))
     single, double = m.log_density(x), m.log_density(x.double())
     assert single.shape == (1_000,) and torch.isfinite(single).all()
@@ -127,7 +139,7 @@ def test_density_is_the_same_in_both_precisions_and_finite_on_samples(name):
 
 
 def test_the_board_has_no_density_on_white_squares():
-    m, y = ign_data.manifold("checkerboard"), midpoints(2.0, 64)
+    m, y = ignbook.data.manifold("checkerboard"), midpoints(2.0, 64)
     black = torch.from_numpy(on_black(y.numpy()))
     assert torch.equal(torch.isfinite(m.log_density(y)), black)
     assert torch.equal(m.distance(y) == 0, black)
@@ -141,12 +153,12 @@ def uniform(u: torch.Tensor) -> None:
 
 
 def test_ring_is_uniform_in_the_angle():
-    x = ign_data.manifold("ring").sample(20_000, at(4))
+    x = ignbook.data.manifold("ring").sample(20_000, at(4))
     uniform(torch.atan2(x[:, 1], x[:, 0]) / (2 * math.pi) + 0.5)
 
 
 def test_moons_are_uniform_on_two_half_circles():
-    x = ign_data.manifold("moons").sample(20_000, at(5))
+    x = ignbook.data.manifold("moons").sample(20_000, at(5))
     upper, lower = x - torch.tensor([-0.5, -0.25]), -(x - torch.tensor([0.5, 0.25]))
     first = ((upper.norm(dim=-1) - 1).abs() < 1e-5) & (upper[:, 1] >= -1e-6)
     assert abs(first.double().mean() - 0.5) < 5 * 0.5 / math.sqrt(20_000)
@@ -155,16 +167,16 @@ def test_moons_are_uniform_on_two_half_circles():
 
 
 def test_spiral_has_the_square_of_its_parameter_uniform():
-    x = ign_data.manifold("spiral").sample(20_000, at(6))
+    x = ignbook.data.manifold("spiral").sample(20_000, at(6))
     uniform(((x.norm(dim=-1) - 0.15) / 1.2).clamp(0, 1).square())
 
 
 # ------------------------------------------------------------------------------------------------------ of every manifold
 
 
-@pytest.mark.parametrize("name", ign_data.MANIFOLDS)
+@pytest.mark.parametrize("name", ignbook.data.MANIFOLDS)
 def test_it_is_about_one_in_size_and_says_what_it_knows(name):
-    m = ign_data.manifold(name)
+    m = ignbook.data.manifold(name)
     x = m.sample(20_000, at(7))
     assert m.name == name and x.shape == (20_000, 2) and x.dtype == torch.float32
     assert x.mean(0).norm() < 0.4 and 0.5 < x.std(0).mean() < 1.2 and x.abs().max() < 2.4
@@ -172,9 +184,9 @@ def test_it_is_about_one_in_size_and_says_what_it_knows(name):
     assert (m.log_density is not None) == (name in DENSITIES)
 
 
-@pytest.mark.parametrize("name", ign_data.MANIFOLDS)
+@pytest.mark.parametrize("name", ignbook.data.MANIFOLDS)
 def test_modes_lie_on_the_support_and_share_the_data_evenly(name):
-    m = ign_data.manifold(name)
+    m = ignbook.data.manifold(name)
     x = m.sample(40_000, at(8))
     if m.distance is not None:
         assert m.distance(m.modes).max() < 1e-5
@@ -185,36 +197,38 @@ def test_modes_lie_on_the_support_and_share_the_data_evenly(name):
     assert (share * len(m.modes) - 1).abs().max() < slack
 
 
-@pytest.mark.parametrize("name", ign_data.MANIFOLDS)
+@pytest.mark.parametrize("name", ignbook.data.MANIFOLDS)
 def test_samples_come_from_the_generator_and_from_nothing_else(name):
-    m, state = ign_data.manifold(name), torch.get_rng_state()
+    m, state = ignbook.data.manifold(name), torch.get_rng_state()
     g = at(9)
     first, second = m.sample(100, g), m.sample(100, g)
-    assert torch.equal(first, ign_data.manifold(name).sample(100, at(9)))
+    assert torch.equal(first, ignbook.data.manifold(name).sample(100, at(9)))
     assert not torch.equal(first, second) and not torch.equal(first, m.sample(100, at(10)))
     assert torch.equal(state, torch.get_rng_state())
 
 
-@pytest.mark.parametrize("name", ign_data.MANIFOLDS)
+@pytest.mark.parametrize("name", ignbook.data.MANIFOLDS)
 def test_points_are_a_fixed_training_set(name):
-    x = ign_data.points(name, 500, seed=3)
-    assert x.shape == (500, 2) and torch.equal(x, ign_data.points(name, 500, seed=3))
-    assert not torch.equal(x, ign_data.points(name, 500, seed=4))
-    assert torch.equal(x, ign_data.manifold(name).sample(500, at(3)))
+    x = ignbook.data.points(name, 500, seed=3)
+    assert x.shape == (500, 2) and torch.equal(x, ignbook.data.points(name, 500, seed=3))
+    assert not torch.equal(x, ignbook.data.points(name, 500, seed=4))
+    assert torch.equal(x, ignbook.data.manifold(name).sample(500, at(3)))
 
 
 def test_points_are_fifty_thousand_of_seed_zero_unless_told():
-    assert torch.equal(ign_data.points("ring"), ign_data.points("ring", 50_000, 0))
+    assert torch.equal(ignbook.data.points("ring"), ignbook.data.points("ring", 50_000, 0))
 
 
-@pytest.mark.parametrize("ask", [ign_data.manifold, ign_data.points])
+@pytest.mark.parametrize("ask", [ignbook.data.manifold, ignbook.data.points])
 def test_an_unknown_name_is_answered_with_the_known_ones(ask):
-    with pytest.raises(ValueError, match=r"'torus' is unknown; use one of: ring, moons, spiral, gaussians, checkerboard, pinwheel\."):
+    with pytest.raises(
+        ValueError, match=r"'torus' is unknown; use one of: ring, moons, spiral, gaussians, checkerboard, pinwheel\."
+    ):
         ask("torus")
 
 
 def test_results_are_found_by_name_and_an_unknown_one_gets_one_sentence():
-    assert ign_data.result("step")["rows"].keys() >= {"literal, float32", "one graph, float32", "one graph, bf16"}
+    assert ignbook.data.result("step")["rows"].keys() >= {"literal, float32", "one graph, float32", "one graph, bf16"}
     with pytest.raises(FileNotFoundError, match="there is no results/nothing.json") as caught:
-        ign_data.result("nothing")
+        ignbook.data.result("nothing")
     assert "\n" not in str(caught.value)

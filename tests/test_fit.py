@@ -18,11 +18,13 @@ import pytest
 import safetensors
 import safetensors.torch
 import torch
+from checks import one_sentence, same
 from torch import nn
 
 import ign_core
-from checks import one_sentence, same
-from ign_core import FourierSource, GaussianSource, Order, Recipe, fit
+import ignbook.checkpoints
+from ign_core import FourierSource, GaussianSource, Recipe, fit
+from ignbook.checkpoints import Order
 
 TINY = Recipe("tiny", "none", size=8, width=8, code=8, batch=8, steps=6, lr=1e-3, source="gaussian", precision="32-true")
 POINTS = Recipe("points", "none", net="mlp", width=8, batch=8, steps=6, lr=1e-3, source="gaussian", precision="32-true")
@@ -222,8 +224,8 @@ def test_history_card_and_callback(tmp_path):
         rows.writeheader()
         rows.writerows(history)
     card = json.loads(json.dumps(model.card))
-    assert ign_core.recipe_from(card["recipe"]) == TINY
-    assert card["format"] == ign_core.FORMAT and card["images"] == 48 and card["precision"] == "32-true"
+    assert ignbook.checkpoints.recipe_of(card, ign_core.Recipe) == TINY
+    assert card["format"] == ignbook.checkpoints.FORMAT and card["images"] == 48 and card["precision"] == "32-true"
     assert card["data"] == {"n": 30} and {"seconds", "device", "versions"} <= set(card)
     ign_core.save(model, tmp_path / "tiny")
     assert same(ign_core.load(tmp_path / "tiny").f, model.f)
@@ -249,22 +251,13 @@ def test_the_card_carries_the_datas():
     assert model.card["data"] == Named.card and same(model.f, train(TINY).f)
 
 
-def test_out_holds_states_and_grids_and_none_writes_nothing(tmp_path, monkeypatch):
-    from PIL import Image
-
+def test_the_folder_holds_the_state_and_none_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     train(TINY)
     assert not list(tmp_path.iterdir())
-    train(TINY, out=tmp_path / "a" / "b", every=2)
-    folder = tmp_path / "a" / "b"
-    assert sorted(p.name for p in folder.iterdir()) == ["tiny-samples", "tiny.train.safetensors"]
-    grids = sorted((folder / "tiny-samples").iterdir())
-    assert [p.name for p in grids] == ["0000002.png", "0000004.png", "0000006.png"]
-    for grid in grids:
-        with Image.open(grid) as image:
-            assert image.size == (8 * (8 + 2) + 2,) * 2  # 8 by 8 samples of 8 pixels, 2 pixels of frame
-            assert image.getextrema()[0][0] != image.getextrema()[0][1]
-    train(POINTS, out=tmp_path / "c")
+    train(TINY, folder=tmp_path / "a" / "b", every=2)
+    assert [p.name for p in (tmp_path / "a" / "b").iterdir()] == ["tiny.train.safetensors"]
+    train(POINTS, folder=tmp_path / "c")
     assert [p.name for p in (tmp_path / "c").iterdir()] == ["points.train.safetensors"]
 
 
@@ -334,7 +327,7 @@ def poisoned(at: int, how: str):
 def test_nan_stops_and_the_last_good_weights_are_kept(tmp_path):
     f = ign_core.build(TINY)
     with pytest.raises(FloatingPointError, match="NaN by step 6") as caught:
-        train(TINY, f, out=tmp_path, every=2, loss=poisoned(5, "loss"))
+        train(TINY, f, folder=tmp_path, every=2, loss=poisoned(5, "loss"))
     one_sentence(caught)
     assert "tiny.train.safetensors" in str(caught.value)
     good = ign_core.build(TINY)
@@ -342,7 +335,7 @@ def test_nan_stops_and_the_last_good_weights_are_kept(tmp_path):
     assert finite(f) and same(f, good)
     tensors, state = state_of(tmp_path)
     assert state["step"] == 4 and all(torch.isfinite(t).all() for t in tensors.values())
-    model = train(TINY, out=tmp_path, every=2, resume=True)  # and the run can go on from there
+    model = train(TINY, folder=tmp_path, every=2, resume=True)  # and the run can go on from there
     assert same(model.f, train(TINY).f)
 
 
@@ -358,7 +351,7 @@ def test_nan_without_out_keeps_the_weights_in_f():
 def test_nan_before_the_first_state_keeps_the_start_and_names_no_missing_file(tmp_path):
     f = ign_core.build(TINY)
     with pytest.raises(FloatingPointError, match="NaN by step 2") as caught:
-        train(TINY, f, out=tmp_path, every=2, loss=poisoned(1, "loss"))
+        train(TINY, f, folder=tmp_path, every=2, loss=poisoned(1, "loss"))
     assert same(f, ign_core.build(TINY))
     if "tiny.train.safetensors" in str(caught.value):
         assert (tmp_path / "tiny.train.safetensors").exists()
@@ -370,7 +363,7 @@ def test_a_nan_gradient_under_a_finite_loss_is_not_taken_for_good(at, tmp_path):
     """The loss is that of the weights before the step: the step itself may have ruined them."""
     f = ign_core.build(TINY)
     with pytest.raises(FloatingPointError):
-        train(TINY, f, out=tmp_path, every=2, loss=poisoned(at, "gradient"))
+        train(TINY, f, folder=tmp_path, every=2, loss=poisoned(at, "gradient"))
     assert finite(f)
     assert all(torch.isfinite(t).all() for t in state_of(tmp_path)[0].values())
 
@@ -400,7 +393,7 @@ WITH_NAN[5, 0, 3, 3] = math.nan
 )
 def test_bad_data_gets_one_sentence_before_training(data, words, tmp_path):
     with pytest.raises(ValueError, match=words) as caught:
-        fit(ign_core.build(TINY), GaussianSource(TINY.shape), data, TINY, out=tmp_path / "out", progress=False)
+        fit(ign_core.build(TINY), GaussianSource(TINY.shape), data, TINY, folder=tmp_path / "out", progress=False)
     one_sentence(caught)
     assert not (tmp_path / "out").exists()
 
@@ -440,10 +433,10 @@ FULL = replace(TINY, steps=12, ramp=9, lr_end=0.1, clip=0.5, source="fourier")
     ids=["images", "batchnorm", "bf16", "points"],
 )
 def test_a_resumed_run_is_the_unbroken_one(recipe, tmp_path, monkeypatch):
-    whole = train(recipe, out=tmp_path / "whole", every=2)
+    whole = train(recipe, folder=tmp_path / "whole", every=2)
     for stop in (2, 8):  # in the first epoch, and in the third
         with pytest.raises(Stop):
-            train(recipe, out=tmp_path / "parts", every=2, resume=stop > 2, callback=stop_at(stop))
+            train(recipe, folder=tmp_path / "parts", every=2, resume=stop > 2, callback=stop_at(stop))
 
     def refuse(*_, **__):
         raise AssertionError("something was unpickled")
@@ -452,7 +445,7 @@ def test_a_resumed_run_is_the_unbroken_one(recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(pickle, "Unpickler", refuse)
     monkeypatch.setattr(torch, "load", refuse)
     other_start = ign_core.build(replace(recipe, seed=8))  # what f was does not matter
-    model = train(recipe, other_start, out=tmp_path / "parts", every=2, resume=True)
+    model = train(recipe, other_start, folder=tmp_path / "parts", every=2, resume=True)
     assert same(model.f, whole.f) and same(model.source, whole.source)
     assert terms(model.card["history"]) == terms(whole.card["history"])
     seconds = [row["seconds"] for row in model.card["history"]]
@@ -472,34 +465,34 @@ def test_the_scale_of_a_half_precision_loss_is_resumed_too(tmp_path):
         return Fabric(accelerator="cpu", devices=1, plugins=MixedPrecision("16-mixed", "cpu", scaler=scaler))
 
     recipe = replace(POINTS, steps=10)
-    whole = train(recipe, out=tmp_path / "whole", every=2, fabric=fabric())
+    whole = train(recipe, folder=tmp_path / "whole", every=2, fabric=fabric())
     with pytest.raises(Stop):
-        train(recipe, out=tmp_path / "parts", every=2, fabric=fabric(), callback=stop_at(6))
-    model = train(recipe, out=tmp_path / "parts", every=2, fabric=fabric(), resume=True)
+        train(recipe, folder=tmp_path / "parts", every=2, fabric=fabric(), callback=stop_at(6))
+    model = train(recipe, folder=tmp_path / "parts", every=2, fabric=fabric(), resume=True)
     (a, whole_state), (b, parts_state) = (state_of(tmp_path / name, recipe) for name in ("whole", "parts"))
     assert whole_state["scaler"]["scale"] == 2048 and parts_state["scaler"] == whole_state["scaler"]
     assert same(model.f, whole.f) and all(torch.equal(a[k], b[k]) for k in a)
 
 
 def test_a_finished_run_resumes_to_itself_and_can_be_prolonged(tmp_path):
-    whole = train(TINY, out=tmp_path, every=3)
-    again = train(TINY, out=tmp_path, every=3, resume=True)
+    whole = train(TINY, folder=tmp_path, every=3)
+    again = train(TINY, folder=tmp_path, every=3, resume=True)
     assert same(again.f, whole.f) and again.card["history"] == whole.card["history"]
-    longer = train(replace(TINY, steps=9), out=tmp_path, every=3, resume=True)
+    longer = train(replace(TINY, steps=9), folder=tmp_path, every=3, resume=True)
     assert same(longer.f, train(replace(TINY, steps=9)).f)
 
 
 def test_without_resume_a_run_starts_afresh(tmp_path):
-    train(TINY, out=tmp_path, every=3)
-    assert same(train(replace(TINY, lr=1e-2), out=tmp_path).f, train(replace(TINY, lr=1e-2)).f)
+    train(TINY, folder=tmp_path, every=3)
+    assert same(train(replace(TINY, lr=1e-2), folder=tmp_path).f, train(replace(TINY, lr=1e-2)).f)
 
 
 def test_resuming_with_another_recipe(tmp_path):
-    train(TINY, out=tmp_path)
+    train(TINY, folder=tmp_path)
     path = tmp_path / "tiny.train.safetensors"
     before = path.read_bytes()
     with pytest.raises(ValueError, match="trained with another tightness, lr; resume with the same recipe") as caught:
-        train(replace(TINY, lr=1.0, tightness=1.0, steps=50), out=tmp_path, resume=True)
+        train(replace(TINY, lr=1.0, tightness=1.0, steps=50), folder=tmp_path, resume=True)
     one_sentence(caught)
     assert path.read_bytes() == before
 
@@ -507,7 +500,7 @@ def test_resuming_with_another_recipe(tmp_path):
 def test_nothing_to_resume(tmp_path):
     for out in (tmp_path, tmp_path / "none", None):
         with pytest.raises(ValueError, match="nothing to resume") as caught:
-            train(TINY, out=out, resume=True)
+            train(TINY, folder=out, resume=True)
         one_sentence(caught)
 
 
@@ -535,10 +528,10 @@ STATES = {
 
 @pytest.mark.parametrize("damage", STATES)
 def test_damaged_and_foreign_states_get_one_sentence(damage, tmp_path):
-    train(TINY, out=tmp_path)
+    train(TINY, folder=tmp_path)
     STATES[damage](tmp_path / "tiny.train.safetensors")
     with pytest.raises(ValueError) as caught:
-        train(TINY, out=tmp_path, resume=True)
+        train(TINY, folder=tmp_path, resume=True)
     one_sentence(caught)
     assert "tiny.train.safetensors" in str(caught.value)
 
@@ -551,7 +544,7 @@ EVERY = 3
 
 def _endless(folder: str, resume: bool) -> None:
     torch.set_num_threads(1)
-    train(LONG, out=folder, every=EVERY, resume=resume)
+    train(LONG, folder=folder, every=EVERY, resume=resume)
 
 
 def step_of(path: Path) -> int:
@@ -583,8 +576,8 @@ def test_killed_at_random_moments_and_resumed_is_the_unbroken_run(tmp_path):
 
     end = replace(LONG, steps=stops[-1] + 2 * EVERY + 1)
     resumed, whole = ign_core.build(end), ign_core.build(end)
-    a = train(end, resumed, out=path.parent, every=EVERY, resume=True)
-    b = train(end, whole, out=tmp_path / "whole", every=EVERY)
+    a = train(end, resumed, folder=path.parent, every=EVERY, resume=True)
+    b = train(end, whole, folder=tmp_path / "whole", every=EVERY)
     assert same(resumed, whole) and same(a.f, b.f) and isinstance(a.source, FourierSource) and same(a.source, b.source)
     (killed, _), (unbroken, _) = (state_of(tmp_path / name, end) for name in ("killed", "whole"))
     assert killed.keys() == unbroken.keys() and len([k for k in killed if k.endswith(".exp_avg_sq")]) > 0

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from checks import one_sentence
 
 import ign_core
-import ign_data
-from checks import one_sentence
+import ignbook.checkpoints
+import ignbook.data
 
 RAW = Path(os.environ.get("IGN_DATA", "/nonexistent")) / "MNIST" / "raw"
 needs_mnist = pytest.mark.skipif(not RAW.is_dir(), reason="IGN_DATA is not set to a folder with MNIST/raw")
@@ -31,9 +32,9 @@ FILES = [
 @pytest.fixture(autouse=True)
 def forget():
     """load() remembers what it read, and other tests want the real MNIST again."""
-    ign_data.load.cache_clear()
+    ignbook.data.load.cache_clear()
     yield
-    ign_data.load.cache_clear()
+    ignbook.data.load.cache_clear()
 
 
 def framed(x: torch.Tensor) -> bool:
@@ -54,7 +55,7 @@ def by_hand(file: str, header: int) -> np.ndarray:
 @needs_mnist
 @pytest.mark.parametrize("split, n, stem", [("train", 60_000, "train"), ("test", 10_000, "t10k")])
 def test_mnist_is_all_there(split, n, stem):
-    data = ign_data.load("mnist", split)
+    data = ignbook.data.load("mnist", split)
     pixels = by_hand(f"{stem}-images-idx3-ubyte.gz", 16).reshape(n, 28, 28)
     labels = by_hand(f"{stem}-labels-idx1-ubyte.gz", 8)
     assert len(data) == len(data.labels) == n
@@ -73,7 +74,7 @@ def test_mnist_is_all_there(split, n, stem):
 @needs_mnist
 def test_mnist_has_its_published_numbers():
     """Class counts, first labels and pixel statistics as printed in many places: not ours, so not ours to get wrong twice."""
-    train, test = ign_data.load("mnist"), ign_data.load("mnist", "test")
+    train, test = ignbook.data.load("mnist"), ignbook.data.load("mnist", "test")
     assert train.labels.bincount().tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     assert test.labels.bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     assert train.labels[:5].tolist() == [5, 0, 4, 1, 9] and test.labels[:5].tolist() == [7, 2, 1, 0, 4]
@@ -83,17 +84,17 @@ def test_mnist_has_its_published_numbers():
 
 @needs_mnist
 def test_mnist_fits_the_recipes_network():
-    data = ign_data.load("mnist", "test")
+    data = ignbook.data.load("mnist", "test")
     x = data[torch.arange(64)]
     recipe = ign_core.Recipe("m", "mnist", width=8, code=8, batch=8, steps=1)
-    ign_core._check_data(data, recipe)
+    ignbook.checkpoints.check_data(data, recipe)
     assert ign_core.build(recipe)(x[:2]).shape == (2, 1, 32, 32)
     assert ign_core.FourierSource.of(x).sample(2).shape == (2, 1, 32, 32)
 
 
 @needs_mnist
 def test_other_sizes_pad_on_every_side():
-    x = {size: ign_data.load("mnist", "test", size)[torch.arange(5)] for size in (28, 29, 32, 64)}
+    x = {size: ignbook.data.load("mnist", "test", size)[torch.arange(5)] for size in (28, 29, 32, 64)}
     assert all(image.shape == (5, 1, size, size) for size, image in x.items())
     assert torch.equal(x[64][:, :, 18:46, 18:46], x[28]) and torch.equal(x[29][:, :, :28, :28], x[28])
     assert (x[29][:, :, 28] == -1).all() and (x[64][:, :, :18] == -1).all()
@@ -103,7 +104,7 @@ def test_other_sizes_pad_on_every_side():
 def test_fashion_mnist():
     if not (RAW.parents[1] / "FashionMNIST" / "raw").is_dir():
         pytest.skip("IGN_DATA has no FashionMNIST/raw")
-    data = ign_data.load("fashion", "test")
+    data = ignbook.data.load("fashion", "test")
     assert data.labels.bincount().tolist() == [1000] * 10 and data.card["name"] == "fashion-test"
     assert data.classes[9] == "Ankle boot" and data[torch.arange(3)].shape == (3, 1, 32, 32)
 
@@ -120,9 +121,9 @@ def test_a_truncated_real_file_is_named(tmp_path, monkeypatch):
     cut.write_bytes(blob[: len(blob) // 2])
     monkeypatch.setenv("IGN_DATA", str(tmp_path))
     with pytest.raises(ValueError, match="t10k-images-idx3-ubyte.gz is damaged") as caught:
-        ign_data.load("mnist", "test")
+        ignbook.data.load("mnist", "test")
     one_sentence(caught)
-    assert len(ign_data.load("mnist")) == 60_000  # the other split is whole
+    assert len(ignbook.data.load("mnist")) == 60_000  # the other split is whole
 
 
 # ------------------------------------------------------------------------------------- a small MNIST, in the same format
@@ -165,7 +166,7 @@ def test_a_folder_that_may_only_be_read(small, tmp_path, capsys):
     for path in (folder, folder.parent, small):
         path.chmod(0o555)
     try:
-        train, test = ign_data.load("mnist"), ign_data.load("mnist", "test")
+        train, test = ignbook.data.load("mnist"), ignbook.data.load("mnist", "test")
     finally:
         for path in (small, folder.parent, folder):
             path.chmod(0o755)
@@ -190,7 +191,7 @@ def test_a_damaged_file_is_named_in_one_sentence(small, file, damage):
     path = small / "MNIST" / "raw" / file
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
     with pytest.raises(ValueError, match="is damaged") as caught:
-        ign_data.load("mnist", "test")
+        ignbook.data.load("mnist", "test")
     one_sentence(caught)
     assert str(path) in str(caught.value)
 
@@ -199,10 +200,10 @@ def test_a_damaged_file_is_named_in_one_sentence(small, file, damage):
 def test_a_missing_file_is_named_in_one_sentence(small, file):
     (small / "MNIST" / "raw" / file).unlink()
     with pytest.raises(ValueError, match="is missing") as caught:
-        ign_data.load("mnist", "test")
+        ignbook.data.load("mnist", "test")
     one_sentence(caught)
     assert str(small / "MNIST" / "raw" / file) in str(caught.value)
-    assert len(ign_data.load("mnist")) == 7
+    assert len(ignbook.data.load("mnist")) == 7
 
 
 @pytest.mark.parametrize("place", ["", "nonesuch", "file"])
@@ -210,17 +211,17 @@ def test_ign_data_without_mnist_gets_one_sentence(tmp_path, monkeypatch, place):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("IGN_DATA", str(tmp_path / place))
     with pytest.raises(ValueError, match="IGN_DATA is set but .*MNIST.* unset IGN_DATA") as caught:
-        ign_data.load("mnist")
+        ignbook.data.load("mnist")
     one_sentence(caught)
 
 
 def test_unknown_names_and_splits_get_one_sentence():
     with pytest.raises(ValueError, match="'mnits' is unknown; use one of: mnist, fashion, digits8") as caught:
-        ign_data.load("mnits")
+        ignbook.data.load("mnits")
     one_sentence(caught)
     for split in ("valid", "Train", ""):
         with pytest.raises(ValueError, match="is unknown; use 'train' or 'test'") as caught:
-            ign_data.load("mnist", split)
+            ignbook.data.load("mnist", split)
         one_sentence(caught)
 
 
@@ -228,7 +229,7 @@ def test_unknown_names_and_splits_get_one_sentence():
 def test_a_size_that_would_cut_the_images_gets_one_sentence(small, name, size):
     """Padding by a negative number crops without a word."""
     with pytest.raises(ValueError, match="28") as caught:
-        data = ign_data.load(name, "test", size)
+        data = ignbook.data.load(name, "test", size)
         data[torch.arange(2)]
     one_sentence(caught)
 
@@ -255,11 +256,11 @@ def cached() -> Path:
 
 
 def test_download_goes_into_the_cache_once(online, small, capsys):
-    assert len(ign_data.load("mnist")) == 7 and len(ign_data.load("mnist", "test")) == 5
+    assert len(ignbook.data.load("mnist")) == 7 and len(ignbook.data.load("mnist", "test")) == 5
     assert content(cached()) == content(small / "MNIST" / "raw")
     assert online == [f"https://first.invalid/{file}" for file in FILES]
-    ign_data.load.cache_clear()
-    assert len(ign_data.load("mnist")) == 7 and len(online) == 4
+    ignbook.data.load.cache_clear()
+    assert len(ignbook.data.load("mnist")) == 7 and len(online) == 4
     assert "digits" not in capsys.readouterr().err
 
 
@@ -272,7 +273,7 @@ def test_the_second_mirror_is_asked(online, monkeypatch, capsys):
         copy(url, *arguments)
 
     monkeypatch.setattr(torchvision.datasets.utils, "download_url", first_is_down)
-    assert len(ign_data.load("mnist")) == 7
+    assert len(ignbook.data.load("mnist")) == 7
     assert online[0].startswith("https://second.invalid/") and capsys.readouterr().err == ""
 
 
@@ -285,7 +286,7 @@ def test_with_no_network_the_digits_come_and_one_line_says_so(small, monkeypatch
 
     monkeypatch.setattr(torchvision.datasets.utils, "download_url", download_url)
     timeout = socket.getdefaulttimeout()
-    train, test = ign_data.load("mnist"), ign_data.load("mnist", "test")
+    train, test = ignbook.data.load("mnist"), ignbook.data.load("mnist", "test")
     printed = capsys.readouterr()
     lines = printed.err.splitlines()
     assert len(lines) == 2 and printed.out == ""  # one a split
@@ -293,14 +294,14 @@ def test_with_no_network_the_digits_come_and_one_line_says_so(small, monkeypatch
         assert "scikit-learn" in line and "MNIST" in line and "IGN_DATA is not set" in line and "URLError" in line
     assert socket.getdefaulttimeout() == timeout
     assert train.card["name"] == "digits8-train" and (len(train), len(test)) == (1500, 297)
-    assert ign_data.load("mnist") is train and capsys.readouterr().err == ""  # and not again at every call
+    assert ignbook.data.load("mnist") is train and capsys.readouterr().err == ""  # and not again at every call
     assert not content(cached())
 
 
 def test_a_cache_that_cannot_be_written_falls_back_too(online, tmp_path, monkeypatch, capsys):
     (tmp_path / "in the way").write_text("")
     monkeypatch.setenv("IGN_CACHE", str(tmp_path / "in the way"))
-    assert ign_data.load("mnist").card["name"] == "digits8-train"
+    assert ignbook.data.load("mnist").card["name"] == "digits8-train"
     assert "scikit-learn" in capsys.readouterr().err
 
 
@@ -323,15 +324,15 @@ def test_a_download_that_dies_half_way_leaves_nothing_to_trust(online, small, mo
     monkeypatch.setattr(torchvision.datasets.utils, "download_url", dies)
     if isinstance(error, Kill):
         with pytest.raises(Kill):
-            ign_data.load("mnist", "test")
+            ignbook.data.load("mnist", "test")
     else:
-        assert ign_data.load("mnist", "test").card["name"] == "digits8-test"
+        assert ignbook.data.load("mnist", "test").card["name"] == "digits8-test"
         assert type(error).__name__ in capsys.readouterr().err
     assert sorted(content(cached())) == FILES[:2]
 
-    ign_data.load.cache_clear()
+    ignbook.data.load.cache_clear()
     monkeypatch.setattr(torchvision.datasets.utils, "download_url", whole)
-    assert len(ign_data.load("mnist", "test")) == 5
+    assert len(ignbook.data.load("mnist", "test")) == 5
     assert content(cached()) == content(small / "MNIST" / "raw")
     assert len(online) == 4  # what was whole was not fetched again
 
@@ -341,14 +342,14 @@ def test_a_kill_during_the_download_leaves_nothing_to_trust(online, small):
     aside = cached() / "tmpabc"
     aside.mkdir(parents=True)
     (aside / FILES[2]).write_bytes(b"half")
-    assert len(ign_data.load("mnist", "test")) == 5
+    assert len(ignbook.data.load("mnist", "test")) == 5
 
 
 def test_a_damaged_file_in_the_cache_is_named(online):
     cached().mkdir(parents=True)
     (cached() / FILES[0]).write_bytes(b"half a file of an old version")
     with pytest.raises(ValueError, match=f"{FILES[0]} is damaged.*delete it") as caught:
-        ign_data.load("mnist")
+        ignbook.data.load("mnist")
     one_sentence(caught)
 
 
@@ -359,7 +360,7 @@ def test_digits8_are_scikit_learns():
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
-    train, test = ign_data.load("digits8"), ign_data.load("digits8", "test")
+    train, test = ignbook.data.load("digits8"), ignbook.data.load("digits8", "test")
     assert (len(train), len(test)) == (1500, 297)
     assert np.array_equal(torch.cat([train.labels, test.labels]), bunch.target)
     x = train[torch.arange(1500)]
@@ -369,12 +370,12 @@ def test_digits8_are_scikit_learns():
     small = torch.nn.functional.interpolate(x[:200, :, 2:30, 2:30], size=8, mode="area").flatten(1)
     original = torch.from_numpy(bunch.images[:200]).float().flatten(1) / 8 - 1
     assert torch.equal(torch.cdist(small, original).argmin(1), torch.arange(200))
-    assert ign_data.load("digits8", size=28)[torch.arange(2)].shape == (2, 1, 28, 28)
+    assert ignbook.data.load("digits8", size=28)[torch.arange(2)].shape == (2, 1, 28, 28)
 
 
 def test_images_index_like_a_data_set():
     pixels = torch.arange(2 * 3 * 4 * 4).reshape(2, 3, 4, 4).to(torch.uint8)
-    data = ign_data.Images(pixels, torch.tensor([1, 0]), "made", 6, "here")
+    data = ignbook.data.Images(pixels, torch.tensor([1, 0]), "made", 6, "here")
     assert len(data) == 2 and data.card["md5"] == hashlib.md5(pixels.numpy().tobytes()).hexdigest()
     x = data[torch.tensor([1, 0, 1])]
     assert x.shape == (3, 3, 6, 6) and torch.equal(x[0], x[2]) and torch.equal(data[1], x[0])

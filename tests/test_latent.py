@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
+from checks import one_sentence
 from torch import nn
 
 import ign_core
-import ign_latent
-from checks import one_sentence
+import ignbook.latent
 from ign_core import FourierSource, GaussianSource
 
 SHAPE = (1, 8, 8)
@@ -17,14 +17,14 @@ SOURCES = [GaussianSource(SHAPE, 0.7), FourierSource.of(DATA)]
 
 
 def radius(source, z):
-    return source.white(z).flatten(1).norm(dim=1)
+    return source.whiten(z).flatten(1).norm(dim=1)
 
 
-@pytest.mark.parametrize("kind", ign_latent.PATHS)
+@pytest.mark.parametrize("kind", ignbook.latent.PATHS)
 @pytest.mark.parametrize("source", SOURCES, ids=lambda s: type(s).__name__)
 def test_a_path_goes_from_one_end_to_the_other(source, kind, generator):
     a, b = source.sample(5, generator), source.sample(5, generator)
-    path = ign_latent.path(source, a, b, kind, steps=7)
+    path = ignbook.latent.path(source, a, b, kind, steps=7)
     assert path.shape == (7, 5, *SHAPE)
     assert torch.allclose(path[0], a, atol=1e-5) and torch.allclose(path[-1], b, atol=1e-5)
     steps = (path[1:] - path[:-1]).flatten(2).norm(dim=2)
@@ -34,7 +34,7 @@ def test_a_path_goes_from_one_end_to_the_other(source, kind, generator):
 @pytest.mark.parametrize("source", SOURCES, ids=lambda s: type(s).__name__)
 def test_the_white_arc_stays_among_the_draws_and_the_line_does_not(source, generator):
     a, b = source.sample(50, generator), source.sample(50, generator)
-    middle = {kind: ign_latent.path(source, a, b, kind, steps=3)[1] for kind in ign_latent.PATHS}
+    middle = {kind: ignbook.latent.path(source, a, b, kind, steps=3)[1] for kind in ignbook.latent.PATHS}
     ends = (radius(source, a) + radius(source, b)) / 2
     assert torch.allclose(radius(source, middle["spherical, white"]), ends, rtol=1e-3)
     assert (radius(source, middle["linear"]) < 0.85 * ends).all()  # 0.71 of it, for many dimensions
@@ -42,15 +42,15 @@ def test_the_white_arc_stays_among_the_draws_and_the_line_does_not(source, gener
 
 def test_an_arc_by_hand():
     a, b = torch.tensor([[2.0, 0.0], [1.0, 0.0], [1.0, 0.0]]), torch.tensor([[0.0, 2.0], [1.0, 0.0], [-1.0, 0.0]])
-    third = ign_latent.arc(a, b, 1 / 3)
+    third = ignbook.latent.arc(a, b, 1 / 3)
     assert torch.allclose(third[0], torch.tensor([2 * math.cos(math.pi / 6), 2 * math.sin(math.pi / 6)]))
     assert torch.allclose(third[1], torch.tensor([1.0, 0.0])) and torch.isfinite(third[2]).all()
-    assert torch.allclose(ign_latent.arc(a[:1], 2 * b[:1], 0.5).norm(), torch.tensor(3.0))
+    assert torch.allclose(ignbook.latent.arc(a[:1], 2 * b[:1], 0.5).norm(), torch.tensor(3.0))
 
 
 def test_bad_paths():
     z = SOURCES[0].sample(2)
-    for call in (lambda: ign_latent.path(SOURCES[0], z, z, "crooked"), lambda: ign_latent.path(SOURCES[0], z, z[:1])):
+    for call in (lambda: ignbook.latent.path(SOURCES[0], z, z, "crooked"), lambda: ignbook.latent.path(SOURCES[0], z, z[:1])):
         with pytest.raises(ValueError) as error:
             call()
         one_sentence(error)
@@ -59,9 +59,9 @@ def test_bad_paths():
 @pytest.mark.parametrize("source", SOURCES, ids=lambda s: type(s).__name__)
 def test_an_analogy_is_the_sum_in_white_numbers_and_as_long_as_a_draw(source, generator):
     plus, minus, other = (source.sample(20, generator) for _ in range(3))
-    z = ign_latent.analogy(source, plus, minus, other)
-    wanted = (source.white(plus) - source.white(minus) + source.white(other)).flatten(1)
-    assert torch.nn.functional.cosine_similarity(source.white(z).flatten(1), wanted).min() > 0.9999
+    z = ignbook.latent.analogy(source, plus, minus, other)
+    wanted = (source.whiten(plus) - source.whiten(minus) + source.whiten(other)).flatten(1)
+    assert torch.nn.functional.cosine_similarity(source.whiten(z).flatten(1), wanted).min() > 0.9999
     assert torch.allclose(radius(source, z), torch.full((20,), 8.0), rtol=1e-4)  # the root of 64 numbers
     assert wanted.norm(dim=1).mean() > 12  # the sum is longer by the root of 3
 
@@ -69,21 +69,21 @@ def test_an_analogy_is_the_sum_in_white_numbers_and_as_long_as_a_draw(source, ge
 def test_codes_and_back(generator):
     f = ign_core.ConvAutoencoder(8, 1, 8, 6).eval()
     y = torch.rand(3, *SHAPE, generator=generator)
-    code = ign_latent.codes(f, y)
-    assert code.shape == (3, 6) and torch.allclose(ign_latent.decoded(f, code), f(y), atol=1e-6)
+    code = ignbook.latent.codes(f, y)
+    assert code.shape == (3, 6) and torch.allclose(ignbook.latent.decoded(f, code), f(y), atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", [*ign_latent.PATHS, "codes"])
+@pytest.mark.parametrize("kind", [*ignbook.latent.PATHS, "codes"])
 def test_a_walk_is_f_along_a_path(kind, generator):
     f, source = ign_core.ConvAutoencoder(8, 1, 8, 6).eval(), SOURCES[1]
     a, b = source.sample(3, generator), source.sample(3, generator)
-    walk = ign_latent.walk(f, source, a, b, kind, steps=3)
+    walk = ignbook.latent.walk(f, source, a, b, kind, steps=3)
     assert walk.shape == (3, 3, *SHAPE) and not walk.requires_grad
     assert torch.allclose(walk[0], f(a), atol=1e-5) and torch.allclose(walk[2], f(b), atol=1e-5)
     if kind == "codes":
         wanted = f.decoder((f.encoder(a) + f.encoder(b)) / 2)
     else:
-        wanted = f(ign_latent.path(source, a, b, kind, 3)[1])
+        wanted = f(ignbook.latent.path(source, a, b, kind, 3)[1])
     assert torch.allclose(walk[1], wanted, atol=1e-5)
 
 
@@ -95,10 +95,10 @@ def test_a_projector_follows_moves_along_its_manifold_and_no_others(generator):
     y = torch.rand(4, *SHAPE, generator=generator)
     along = torch.rand(4, *SHAPE, generator=generator) * (torch.arange(64).reshape(SHAPE) < 32)
     across = torch.rand(4, *SHAPE, generator=generator) * (torch.arange(64).reshape(SHAPE) >= 32)
-    for value in ign_latent.followed(Plane(), y, along):
+    for value in ignbook.latent.followed(Plane(), y, along):
         assert torch.allclose(value, torch.ones(4), atol=1e-4)
-    assert (ign_latent.followed(Plane(), y, across)[1] < 1e-5).all()
-    cosine, length = ign_latent.followed(Scaled(-0.5), y, along)
+    assert (ignbook.latent.followed(Plane(), y, across)[1] < 1e-5).all()
+    cosine, length = ignbook.latent.followed(Scaled(-0.5), y, along)
     assert torch.allclose(cosine, -torch.ones(4), atol=1e-4) and torch.allclose(length, torch.full((4,), 0.5), atol=1e-4)
 
 
@@ -112,8 +112,8 @@ def correlated(generator, n=4000):
 
 def test_regression_tells_apart_what_occurs_together_and_a_difference_does_not(generator):
     attributes, code, truth = correlated(generator)
-    assert torch.allclose(ign_latent.regression(code, attributes, ridge=0), truth, atol=0.1)
-    difference = ign_latent.difference(code, attributes[:, 0] > 0.5)
+    assert torch.allclose(ignbook.latent.regression(code, attributes, ridge=0), truth, atol=0.1)
+    difference = ignbook.latent.difference(code, attributes[:, 0] > 0.5)
     assert torch.allclose(difference, code[attributes[:, 0] > 0.5].mean(0) - code[attributes[:, 0] <= 0.5].mean(0))
     assert difference[1] > 0.5  # of the other attribute
 
@@ -121,7 +121,7 @@ def test_regression_tells_apart_what_occurs_together_and_a_difference_does_not(g
 @pytest.mark.parametrize("has", [torch.zeros(5).bool(), torch.ones(5).bool()])
 def test_a_difference_needs_both_kinds(has):
     with pytest.raises(ValueError) as error:
-        ign_latent.difference(torch.rand(5, 3), has)
+        ignbook.latent.difference(torch.rand(5, 3), has)
     one_sentence(error)
 
 
@@ -129,11 +129,11 @@ def test_principal_directions_are_those_of_the_covariance(generator):
     scale = torch.tensor([3.0, 1.0, 0.5, 0.1])
     turn = torch.linalg.qr(torch.randn(4, 4, generator=generator)).Q
     code = torch.randn(20_000, 4, generator=generator) * scale @ turn + 5
-    directions, share = ign_latent.principal(code, 2)
+    directions, share = ignbook.latent.principal(code, 2)
     assert torch.allclose(directions.norm(dim=1), scale[:2], rtol=0.03)
     assert torch.allclose((directions @ turn.T).abs(), torch.diag(scale)[:2], atol=0.1)
     assert torch.allclose(share, scale.square()[:2] / scale.square().sum(), atol=0.01)
-    assert torch.equal(ign_latent.principal(-code, 2)[0], ign_latent.principal(-code.clone(), 2)[0])
+    assert torch.equal(ignbook.latent.principal(-code, 2)[0], ignbook.latent.principal(-code.clone(), 2)[0])
 
 
 class Scaled(nn.Module):
@@ -147,7 +147,7 @@ class Scaled(nn.Module):
 
 def test_stretch_of_a_linear_map(generator):
     source, length = SOURCES[0], 0.05
-    moved = ign_latent.stretch(Scaled(0.5), source, source.sample(200, generator), length, 3, generator)
+    moved = ignbook.latent.stretch(Scaled(0.5), source, source.sample(200, generator), length, 3, generator)
     assert moved.shape == (3, 200)
     assert torch.allclose(moved[1], moved[0] / 2) and torch.allclose(moved[2], moved[0] / 4)
     assert moved[0].mean().item() == pytest.approx(0.5 * 0.7 * length, rel=0.1)  # an arc of that angle, of radius 0.7 a pixel
@@ -157,8 +157,8 @@ def test_stretch_of_a_linear_map(generator):
 def test_inversion_finds_a_draw(source, generator):
     f = Scaled(0.3)
     z = source.sample(4, generator)
-    e = source.white(z)
-    z = source.coloured(e * (8 / e.flatten(1).norm(dim=1).reshape(-1, *[1] * (e.ndim - 1))))  # exactly on the sphere
-    found = ign_latent.invert(f, source, f(z), steps=600, start=source.sample(4, generator))
+    e = source.whiten(z)
+    z = source.from_white(e * (8 / e.flatten(1).norm(dim=1).reshape(-1, *[1] * (e.ndim - 1))))  # exactly on the sphere
+    found = ignbook.latent.invert(f, source, f(z), steps=600, start=source.sample(4, generator))
     assert torch.allclose(radius(source, found), torch.full((4,), 8.0), rtol=1e-3)
     assert (f(found) - f(z)).square().mean() < 0.02 * f(z).square().mean()

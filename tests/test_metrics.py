@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
+from checks import one_sentence
 
 import ign_core
-import ign_data
-import ign_metrics as M
-import recipes
-from checks import one_sentence
+import ignbook.checkpoints
+import ignbook.data
+import ignbook.metrics as M
+import ignbook.recipes
 
 
 def normal(n, d=8, mean=0.0, scale=1.0, seed=0):
@@ -105,7 +106,9 @@ def test_the_frechet_limit_of_normals_is_known_where_the_distance_itself_is_bias
 
 def test_the_frechet_slope_of_one_normal_in_one_dimension():
     """E FD(n, n) = s^2 (1 + 1/2) (1/n + 1/n): chapter 10's proposition."""
-    slopes = [M.frechet_at_infinity(normal(300, 1, scale=2.0, seed=s), normal(300, 1, scale=2.0, seed=s + 500))[1] for s in range(120)]
+    slopes = [
+        M.frechet_at_infinity(normal(300, 1, scale=2.0, seed=s), normal(300, 1, scale=2.0, seed=s + 500))[1] for s in range(120)
+    ]
     assert np.mean(slopes) == pytest.approx(4 * 1.5 * 2, rel=0.3)
 
 
@@ -197,7 +200,16 @@ def test_bad_input_to_the_measures_of_copies_gets_one_sentence(call, words):
 
 def run_record(seed, latent=False):
     """What `train.py sweep` stores of a run, as far as the table needs it, with a different FD for each seed."""
-    row = {"KID": 20.0, "precision": 0.9, "recall": 0.8, "density": 1.0, "coverage": 0.7, "KL": 0.1, "confidence": 0.95, "detail": 0.06}
+    row = {
+        "KID": 20.0,
+        "precision": 0.9,
+        "recall": 0.8,
+        "density": 1.0,
+        "coverage": 0.7,
+        "KL": 0.1,
+        "confidence": 0.95,
+        "detail": 0.06,
+    }
     rows = {"real": row | {"FD": 12.0, "detail": 0.08, "drift": 0.5}, "f(z)": row | {"FD": 30.0 + 10 * seed, "drift": 0.0125}}
     if latent:
         rows["f(z)"].pop("drift")
@@ -209,7 +221,9 @@ def run_record(seed, latent=False):
 
 def test_a_summary_has_mean_and_sample_deviation_of_the_seeds():
     runs = {"ign": [run_record(s) for s in range(3)], "dcgan": [run_record(0, latent=True)]}
-    head, rule, real, ign, dcgan = (line.strip("| ").split(" | ") for line in M.summary_table(runs, names={"ign": "IGN", "dcgan": "GAN"}).split("\n"))
+    head, rule, real, ign, dcgan = (
+        line.strip("| ").split(" | ") for line in M.summary_table(runs, names={"ign": "IGN", "dcgan": "GAN"}).split("\n")
+    )
     assert head == ["samples", *(column for column in M.SUMMARY if column != "distance")] and rule[0].count("---") == len(head)
     assert dict(zip(head, real)) | {"samples": ""} == {
         "samples": "", "FD": "12", "KID": "20", "precision": "0.90", "recall": "0.80", "coverage": "0.70", "KL": "0.10",
@@ -218,7 +232,11 @@ def test_a_summary_has_mean_and_sample_deviation_of_the_seeds():
     line = dict(zip(head, ign))
     assert line["samples"] == "IGN" and line["FD"] == "40 ±\xa010" and line["sharpness"] == "0.75"  # 30, 40, 50
     assert line["minutes"] == "2.5 ±\xa01.0" and line["projected accuracy"] == "0.932"
-    assert len(dcgan) == len(head) and [dict(zip(head, dcgan))[k] for k in ("FD", "drift", "projected accuracy")] == ["30", "—", "—"]
+    assert len(dcgan) == len(head) and [dict(zip(head, dcgan))[k] for k in ("FD", "drift", "projected accuracy")] == [
+        "30",
+        "—",
+        "—",
+    ]
     twice = M.summary_table({"ign": runs["ign"]}, "f²(z)").split("\n")
     assert "| 50 |" in twice[3] and "0.030" in twice[3] and M.summary(runs["dcgan"][0], "f²(z)") == {}
     assert "projected accuracy" not in twice[0]  # a column that nothing is in
@@ -247,14 +265,14 @@ def test_a_summary_of_nothing_gets_one_sentence():
 
 @pytest.fixture(scope="module")
 def mnist():
-    train, test = ign_data.load("mnist"), ign_data.load("mnist", "test")
+    train, test = ignbook.data.load("mnist"), ignbook.data.load("mnist", "test")
     if not train.card["name"].startswith("mnist"):
         pytest.skip("MNIST is not to be had here: IGN_DATA is not set and there is no network")
     return train, test
 
 
 def test_the_shipped_classifier_is_as_good_as_its_card_says(mnist):
-    _, card = ign_core.read("classifier")
+    _, card = ignbook.checkpoints.read("classifier")
     net, test = M.load_classifier(), mnist[1]
     accuracy = (M.classes_of(net, test[torch.arange(10_000)])[0] == test.labels).double().mean().item()
     assert accuracy == pytest.approx(card["metrics"]["test accuracy"], abs=5e-4)
@@ -264,9 +282,9 @@ def test_the_shipped_classifier_is_as_good_as_its_card_says(mnist):
 def test_training_a_classifier_learns_and_repeats(mnist):
     from dataclasses import replace
 
-    recipe = replace(recipes.classifier, epochs=1)
-    part = ign_data.Images(mnist[0].pixels[:3000], mnist[0].labels[:3000], "part", 32, "test")
-    held = ign_data.Images(mnist[1].pixels[:1000], mnist[1].labels[:1000], "held", 32, "test")
+    recipe = replace(ignbook.recipes.classifier, epochs=1)
+    part = ignbook.data.Images(mnist[0].pixels[:3000], mnist[0].labels[:3000], "part", 32, "test")
+    held = ignbook.data.Images(mnist[1].pixels[:1000], mnist[1].labels[:1000], "held", 32, "test")
     (a, card), (b, _) = (M.train_classifier(recipe, part, held, progress=False) for _ in range(2))
     assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters()))
     assert card["metrics"]["test accuracy"] > 0.5  # one epoch of 3,000 digits; chance is 0.1
@@ -321,7 +339,10 @@ def test_evaluate_ranks_known_generators(mnist):
 
 def test_the_shipped_mnist_model_is_good_by_its_card():
     card = ign_core.load("mnist").card
-    assert ign_core.recipe_from(card["recipe"]) == recipes.mnist and card["images"] == recipes.mnist.steps * recipes.mnist.batch
+    assert (
+        ignbook.checkpoints.recipe_of(card, ign_core.Recipe) == ignbook.recipes.mnist
+        and card["images"] == ignbook.recipes.mnist.steps * ignbook.recipes.mnist.batch
+    )
     row, real = card["metrics"]["rows"]["f(z)"], card["metrics"]["rows"]["real"]
     assert card["metrics"]["n"] == 5000
     assert row["precision"] >= 0.85 and row["recall"] >= 0.65 and row["coverage"] >= 0.55 and row["KL"] <= 0.15
@@ -364,7 +385,7 @@ def test_a_glance_agrees_with_the_whole_measure(mnist):
 @pytest.fixture(scope="module")
 def imagenet():
     pytest.importorskip("efficientnet_lite_pytorch")
-    return M.load_judge("imagenet")
+    return M.load_feature_network("imagenet")
 
 
 def test_features_of_colour_see_the_mean_colour_as_zero(imagenet):
@@ -378,9 +399,11 @@ def test_features_of_colour_see_the_mean_colour_as_zero(imagenet):
 
 def test_faces_are_ranked(imagenet, monkeypatch):
     monkeypatch.setattr(M.ImageNetFeatures, "SIDE", 32)  # for speed
-    train, test = ign_data.load("drawn"), ign_data.load("drawn", "test")
+    train, test = ignbook.data.load("drawn"), ignbook.data.load("drawn", "test")
     x, real = test[torch.arange(500)], M.features_of(imagenet, train[torch.arange(500)])
-    fine, noisy = (M.score(imagenet, y, real) for y in (x, ign_data.add_noise(x, 0.2, torch.Generator().manual_seed(0)).clamp(-1, 1)))
+    fine, noisy = (
+        M.score(imagenet, y, real) for y in (x, ignbook.data.add_noise(x, 0.2, torch.Generator().manual_seed(0)).clamp(-1, 1))
+    )
     assert abs(fine["KID"]) < 0.05 * noisy["KID"] and fine["coverage"] > 0.8 > 0.3 > noisy["coverage"]
     assert not {"FD", "KL", "confidence", "histogram"} & set(fine)
 
@@ -388,11 +411,15 @@ def test_faces_are_ranked(imagenet, monkeypatch):
 def test_evaluate_measures_what_is_denoised_by_distance_where_there_are_no_classes(imagenet, monkeypatch):
     monkeypatch.setattr(M.ImageNetFeatures, "SIDE", 32)
     monkeypatch.setattr(M, "FITTED", 24)
-    train, test = ign_data.load("drawn"), ign_data.load("drawn", "test")
+    train, test = ignbook.data.load("drawn"), ignbook.data.load("drawn", "test")
     fixed = Fixed(train[torch.arange(500, 1000)])
     found = M.evaluate(ign_core.Model(torch.nn.Identity(), fixed, {}), imagenet, train, test, n=500, rows=("f(z)",))
     drawn = found["rows"]["f(z)"]  # real drawn faces: on the manifold, and of all kinds
-    assert drawn["distance"] < 0.004 and set(drawn["attributes"]) == set(ign_data.ATTRIBUTES) and min(drawn["attributes"].values()) > 0.5
+    assert (
+        drawn["distance"] < 0.004
+        and set(drawn["attributes"]) == set(ignbook.data.ATTRIBUTES)
+        and min(drawn["attributes"].values()) > 0.5
+    )
     denoising = found["denoising"]
     assert denoising["clean"] == 0 and denoising["noisy"] == pytest.approx(0.3 * math.sqrt(2 / math.pi), rel=0.01)
     assert 0 < denoising["noisy, cut"] == denoising["cut, projected"] < denoising["noisy"] == denoising["projected"]

@@ -5,10 +5,10 @@ import sys
 import types
 
 import pytest
-
-import ign_core
 from test_core import check_spectrum
 from test_objective import check_batchnorm, check_gradients, check_same, check_samples_apart
+
+import ign_core
 
 SOURCE = inspect.getsource(ign_core)
 

@@ -96,7 +96,9 @@ def test_no_errors_no_warnings_no_progress_bars(chapter):
 
 
 def test_ignored_cells_are_few(chapter):
-    ignored = [cell for cell in chapter["code"] if {"nbval-ignore-output", "nbval-skip"} & set(cell["metadata"].get("tags", []))]
+    ignored = [
+        cell for cell in chapter["code"] if {"nbval-ignore-output", "nbval-skip"} & set(cell["metadata"].get("tags", []))
+    ]
     ignored += [cell for cell in chapter["code"] if re.search(r"#\s*NBVAL_", source(cell)) and cell not in ignored]
     assert len(ignored) <= IGNORED_AT_MOST, [source(cell)[:60] for cell in ignored]
     assert not any("nbval-skip" in cell["metadata"].get("tags", []) for cell in ignored)

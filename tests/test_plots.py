@@ -15,12 +15,12 @@ from checks import one_sentence
 from PIL import Image
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
-import ign_core  # noqa: E402
-import ign_data  # noqa: E402
-import ign_metrics  # noqa: E402
-import ign_plots  # noqa: E402
+import ignbook.checkpoints
+import ignbook.data
+import ignbook.metrics
+import ignbook.plots
 
 
 @pytest.fixture(autouse=True)
@@ -34,21 +34,21 @@ def halve(y):
 
 
 def test_moves_and_drift_of_a_known_map():
-    y, move = ign_plots.moves(halve, side=2.0, n=5)
+    y, move = ignbook.plots.moves(halve, side=2.0, n=5)
     assert y.shape == move.shape == (25, 2) and np.allclose(move, -y / 2)
-    t, drift = ign_plots.drift_grid(halve, side=2.0, n=5)
+    t, drift = ignbook.plots.drift_grid(halve, side=2.0, n=5)
     assert np.allclose(t, [-2, -1, 0, 1, 2]) and drift.shape == (5, 5)
     assert drift[2, 4] == pytest.approx(1.0) and drift[4, 4] == pytest.approx(np.sqrt(2))  # rows along y_2
-    t, drift = ign_plots.drift_grid(lambda y: y * torch.tensor([1.0, 0.0]), side=2.0, n=5)
+    t, drift = ignbook.plots.drift_grid(lambda y: y * torch.tensor([1.0, 0.0]), side=2.0, n=5)
     assert np.allclose(drift, abs(t)[:, None])  # only the second coordinate moves
 
 
 def test_drift_maps_show_the_drift_and_the_data():
     x = torch.tensor([[0.5, 0.0], [0.0, -1.0]])
-    figure = ign_plots.drift_maps({"half": halve, "rest": lambda y: y}, x, columns=3)
+    figure = ignbook.plots.drift_maps({"half": halve, "rest": lambda y: y}, x, columns=3)
     half, rest, unused, _ = figure.axes
     assert half.get_title() == "half" and half.get_xlabel() == "$y_1$" and not unused.axison
-    assert np.allclose(half.collections[0].get_array(), ign_plots.drift_grid(halve)[1])
+    assert np.allclose(half.collections[0].get_array(), ignbook.plots.drift_grid(halve)[1])
     assert (rest.collections[0].get_array() == 0).all()
     assert np.allclose(half.collections[1].get_offsets(), x)
 
@@ -56,7 +56,7 @@ def test_drift_maps_show_the_drift_and_the_data():
 def test_forces_point_where_the_gradients_do():
     """f(y) = y / 2 on the line: the only fixed point is 0."""
     x, z = torch.tensor([[-1.0], [1.0]]), torch.tensor([[-1.5], [1.5]])
-    figure = ign_plots.forces(halve, x, z, lengths=0.3)
+    figure = ignbook.plots.forces(halve, x, z, lengths=0.3)
     up = [ax.collections[0].V for ax in figure.axes]
     assert np.allclose(up[0], [-0.3, 0.3])  # f(x) towards x, away from 0
     assert np.allclose(up[1], [0.3, -0.3])  # f(z) towards the fixed point
@@ -66,7 +66,7 @@ def test_forces_point_where_the_gradients_do():
 def test_spectra_of_white_noise_are_flat_and_of_a_wave_are_one_peak():
     g = torch.Generator().manual_seed(0)
     wave = torch.cos(2 * torch.pi * 5 * torch.arange(32) / 32).expand(3, 1, 32, 32)
-    figure = ign_plots.spectra({"white": (torch.randn(500, 1, 32, 32, generator=g), "black"), "wave": (wave, "red")})
+    figure = ignbook.plots.spectra({"white": (torch.randn(500, 1, 32, 32, generator=g), "black"), "wave": (wave, "red")})
     white, peak = (line.get_ydata() for line in figure.axes[0].lines)
     assert len(white) == 17 and np.allclose(white[1:], 1, atol=0.05)  # radius 0 is one frequency, and noisy
     assert peak.argmax() == 5 and peak[5] > 1e3 * np.delete(peak, 5).max()
@@ -74,27 +74,29 @@ def test_spectra_of_white_noise_are_flat_and_of_a_wave_are_one_peak():
 
 def test_history_has_every_row():
     rows = [{"step": s, "reconstruction": 1 / s, "idempotence": 0.5, "tightness": 0.4, "seconds": s} for s in (1, 2, 3)]
-    lines = {line.get_label(): line for line in ign_plots.history(rows).lines}
+    lines = {line.get_label(): line for line in ignbook.plots.history(rows).lines}
     assert set(lines) == {"reconstruction", "idempotence", "tightness"}
     assert np.allclose(lines["reconstruction"].get_xydata(), [[1, 1], [2, 1 / 2], [3, 1 / 3]])
 
 
 def test_images_are_shown_as_they_are():
     x = torch.linspace(-1, 1, 3 * 64).reshape(3, 1, 8, 8)
-    with Image.open(io.BytesIO(ign_plots.png(x, columns=3))) as image:
+    with Image.open(io.BytesIO(ignbook.plots.png(x, columns=3))) as image:
         pixels = np.asarray(image)
     assert pixels.shape == (12, 3 * 10 + 2, 3)
     assert np.abs(pixels[2:10, 2:10, 0] / 127.5 - 1 - x[0, 0].numpy()).max() < 0.01
     assert (pixels[0] == 255).all()  # the frame
-    figure = ign_plots.rows_of_images({"a": x, "b": -x}, columns=2)
+    figure = ignbook.plots.rows_of_images({"a": x, "b": -x}, columns=2)
     assert [ax.texts[0].get_text() for ax in figure.axes] == ["a", "b"]
 
 
 def test_a_webp_is_nearly_the_same_in_fewer_bytes():
-    x = ign_data.draw_faces(ign_data.draw_attributes(8, torch.Generator().manual_seed(0)))
-    exact, near = (np.asarray(Image.open(io.BytesIO(frame(x)))).astype(float) for frame in (ign_plots.png, ign_plots.webp))
+    x = ignbook.data.draw_faces(ignbook.data.draw_attributes(8, torch.Generator().manual_seed(0)))
+    exact, near = (
+        np.asarray(Image.open(io.BytesIO(frame(x)))).astype(float) for frame in (ignbook.plots.png, ignbook.plots.webp)
+    )
     assert exact.shape == near.shape and np.abs(exact - near).mean() < 4
-    assert len(ign_plots.webp(x)) < len(ign_plots.png(x)) / 2
+    assert len(ignbook.plots.webp(x)) < len(ignbook.plots.png(x)) / 2
 
 
 def carried(html: str) -> tuple[list, list]:
@@ -103,8 +105,11 @@ def carried(html: str) -> tuple[list, list]:
 
 
 def test_a_player_carries_its_frames_and_values():
-    frames = [frame(torch.full((1, 1, 8, 8), v)) for frame, v in ((ign_plots.png, -1.0), (ign_plots.webp, 0.0), (ign_plots.png, 1.0))]
-    html = ign_plots.player(frames, [0, 0.5, 1], "noise σ", alt="a grey square").data
+    frames = [
+        frame(torch.full((1, 1, 8, 8), v))
+        for frame, v in ((ignbook.plots.png, -1.0), (ignbook.plots.webp, 0.0), (ignbook.plots.png, 1.0))
+    ]
+    html = ignbook.plots.player(frames, [0, 0.5, 1], "noise σ", alt="a grey square").data
     urls, values = carried(html)
     assert values == [["0", "0.5", "1"]] and 'max="2"' in html and 'alt="a grey square"' in html
     assert [base64.b64decode(url.split(",")[1]) for url in urls] == frames
@@ -112,18 +117,18 @@ def test_a_player_carries_its_frames_and_values():
     for frame, url in zip(frames, urls):
         with Image.open(io.BytesIO(frame)) as image:
             assert f"image/{image.format.lower()}" in url
-    other = ign_plots.player(frames, [0, 1, 2], "again", alt="again").data
+    other = ignbook.plots.player(frames, [0, 1, 2], "again", alt="again").data
     assert re.search(r'id="([^"]+)"', html)[1] != re.search(r'id="([^"]+)"', other)[1]
 
 
 def test_a_player_with_two_sliders_finds_its_frames_row_by_row(tmp_path):
-    frames = [ign_plots.png(torch.full((1, 1, 8, 8), v)) for v in torch.linspace(-1, 1, 6)]
-    html = ign_plots.player(frames, ["a", "b"], "noise σ", alt="grey", second=([0, 1, 2], "k")).data
+    frames = [ignbook.plots.png(torch.full((1, 1, 8, 8), v)) for v in torch.linspace(-1, 1, 6)]
+    html = ignbook.plots.player(frames, ["a", "b"], "noise σ", alt="grey", second=([0, 1, 2], "k")).data
     urls, values = carried(html)
     assert values == [["a", "b"], ["0", "1", "2"]] and [base64.b64decode(url.split(",")[1]) for url in urls] == frames
     assert re.findall(r'max="(\d)"', html) == ["1", "2"] and re.findall(r'aria-label="([^"]+)"', html) == ["noise σ", "k"]
     with pytest.raises(ValueError, match="6 frames don't fit") as error:
-        ign_plots.player(frames, ["a", "b"], "noise σ", alt="grey", second=([0, 1], "k"))
+        ignbook.plots.player(frames, ["a", "b"], "noise σ", alt="grey", second=([0, 1], "k"))
     one_sentence(error)
     if not (node := shutil.which("node")):
         pytest.skip("node is not there to run the player's script")
@@ -148,21 +153,34 @@ console.log(JSON.stringify(seen));
 
 def test_seeds_are_dots_in_their_rows():
     scores = {"right": [{"a": 0.1, "b": 0.2}, {"a": 0.3, "b": 0.4}], "wrong": [{"a": 0.9, "b": 1.0}]}
-    left, right = ign_plots.seeds(scores).axes
+    left, right = ignbook.plots.seeds(scores).axes
     assert [line.get_xdata().tolist() for line in left.lines if len(line.get_xdata())] == [[0.1, 0.3], [0.9]]
     assert [t.get_text() for t in left.get_yticklabels()] == ["right", "wrong"] and "b" in right.get_xlabel()
 
 
 def scored(**changes):
-    """A row of `ign_metrics.score`."""
-    row = {"FD": 10.0, "KID": -3.0, "precision": 0.9, "recall": 0.9, "density": 1.0, "coverage": 0.9, "KL": 0.01, "confidence": 0.99}
+    """A row of `ignbook.metrics.score`."""
+    row = {
+        "FD": 10.0,
+        "KID": -3.0,
+        "precision": 0.9,
+        "recall": 0.9,
+        "density": 1.0,
+        "coverage": 0.9,
+        "KL": 0.01,
+        "confidence": 0.99,
+    }
     return row | {"detail": 0.08} | changes
 
 
 def test_a_report_card_prints_its_numbers_and_is_red_where_they_are_off():
     x = torch.zeros(9, 1, 8, 8)
-    card = {"real": (x, scored()), "blur": (x, scored(detail=0.008, FD=4321.0)), "collapse": (x, scored(coverage=0.05, KL=2.3, KID=900.0))}
-    left, right, *_ = ign_plots.report_card(card, shown=4).axes
+    card = {
+        "real": (x, scored()),
+        "blur": (x, scored(detail=0.008, FD=4321.0)),
+        "collapse": (x, scored(coverage=0.05, KL=2.3, KID=900.0)),
+    }
+    left, right, *_ = ignbook.plots.report_card(card, shown=4).axes
     names = [t.get_text() for t in right.get_xticklabels()]
     assert [t.get_text() for t in left.get_yticklabels()] == list(card) and left.images[0].get_array().shape[:2] == (32, 42)
     texts = np.array([t.get_text() for t in right.texts]).reshape(3, -1)
@@ -175,7 +193,7 @@ def test_a_report_card_prints_its_numbers_and_is_red_where_they_are_off():
 
 def test_size_bias_draws_dots_and_lines():
     fd, kid = {100: [5.0, 6.0], 1000: [2.0, 1.0]}, {100: [-1.0, 1.0], 1000: [0.1, 0.2]}
-    left, right = ign_plots.size_bias({"real": ("red", fd, kid, (1.0, 400.0))}, mean_term=50.0).axes
+    left, right = ignbook.plots.size_bias({"real": ("red", fd, kid, (1.0, 400.0))}, mean_term=50.0).axes
     dots, line, means, _ = left.lines
     assert np.allclose(dots.get_xydata(), [[0.01, 5], [0.01, 6], [0.001, 2], [0.001, 1]])
     assert np.allclose(line.get_xydata(), [[0, 1], [0.01, 5]]) and np.allclose(means.get_xydata(), [[0, 0], [0.01, 0.5]])
@@ -185,8 +203,8 @@ def test_size_bias_draws_dots_and_lines():
 def test_birthdays_cross_one_half_at_the_batch():
     g = torch.Generator().manual_seed(0)
     x = (2 * torch.rand(60, 1, 8, 8, generator=g) - 1)[torch.randint(60, (300,), generator=g)]
-    found = ign_metrics.birthday(x, 0.01)
-    left, right = ign_plots.birthdays({"few": (found, x, "red")}).axes
+    found = ignbook.metrics.birthday(x, 0.01)
+    left, right = ignbook.plots.birthdays({"few": (found, x, "red")}).axes
     t, share = left.lines[0].get_data()
     assert share[t < found.batch].max(initial=0) <= 0.5 <= share[t <= found.batch].max() and share[-1] == 1
     assert left.lines[1].get_xydata().tolist() == [[found.batch, 0.5]]
@@ -194,58 +212,60 @@ def test_birthdays_cross_one_half_at_the_batch():
 
 
 def test_cumulative_shares():
-    ax = ign_plots.cumulative({"a": (torch.tensor([3.0, 1.0, 2.0, 2.0]), "red")}, "distance").axes[0]
+    ax = ignbook.plots.cumulative({"a": (torch.tensor([3.0, 1.0, 2.0, 2.0]), "red")}, "distance").axes[0]
     t, share = ax.lines[0].get_data()
     assert t.tolist() == [1, 1, 2, 2, 3] and share.tolist() == [0, 0.25, 0.5, 0.75, 1] and ax.get_xlabel() == "distance"
 
 
 def test_strengths_as_lines_and_as_a_frame():
     rows = {0.0: scored(), -1.0: scored(detail=0.02, precision=0.5, FD=100.0), 1.0: scored(detail=0.4, recall=0.1)}
-    left, right = ign_plots.strengths(rows).axes
+    left, right = ignbook.plots.strengths(rows).axes
     lines = {line.get_label(): line for line in left.lines}
     assert list(lines["sharpness"].get_xdata()) == [-1, 0, 1] and np.allclose(lines["sharpness"].get_ydata(), [0.25, 1, 5])
     assert list(lines["precision"].get_ydata()) == [0.5, 0.9, 0.9] and list(right.lines[0].get_ydata()) == [100, 10, 10]
-    _, below = ign_plots.strength(torch.zeros(10, 1, 8, 8), rows[-1.0], rows[0.0], 1000.0).axes
+    _, below = ignbook.plots.strength(torch.zeros(10, 1, 8, 8), rows[-1.0], rows[0.0], 1000.0).axes
     names = [t.get_text() for t in below.get_yticklabels()]
     widths = dict(zip(names, (bar.get_width() for bar in below.patches)))
     marks = dict(zip(names, (line.get_xdata()[0] for line in below.lines)))
-    assert widths["precision"] == 0.5 and widths["sharpness"] == pytest.approx(0.25) and widths["FD (log)"] == pytest.approx(1.0)
+    assert (
+        widths["precision"] == 0.5 and widths["sharpness"] == pytest.approx(0.25) and widths["FD (log)"] == pytest.approx(1.0)
+    )
     assert marks["precision"] == 0.9 and marks["sharpness"] == 1 and marks["FD (log)"] == pytest.approx(0.5)
 
 
 def test_samples_of_a_run_are_found_and_shown_as_they_are(tmp_path, monkeypatch):
-    monkeypatch.setattr(ign_core, "shipped_in", lambda folder: [tmp_path / "nothing", tmp_path / folder])
+    monkeypatch.setattr(ignbook.checkpoints, "shipped", lambda folder: tmp_path / folder)
     picture = np.arange(60 * 30, dtype=np.uint8).reshape(30, 60)
     path = tmp_path / "results" / "runs" / "family" / "one-s2.png"
     path.parent.mkdir(parents=True)
     Image.fromarray(picture).save(path)
-    found = ign_plots.samples_of_run("family", "one", 2)
+    found = ignbook.plots.samples_of_run("family", "one", 2)
     assert np.array_equal(found, picture)
-    axes = ign_plots.strips({"a": found, "b": picture // 2}).axes
+    axes = ignbook.plots.strips({"a": found, "b": picture // 2}).axes
     assert [ax.texts[0].get_text() for ax in axes] == ["a", "b"] and np.array_equal(axes[1].images[0].get_array(), picture // 2)
     with pytest.raises(FileNotFoundError, match="one-s0"):
-        ign_plots.samples_of_run("family", "one")
+        ignbook.plots.samples_of_run("family", "one")
     colour = np.stack([picture, picture // 2, picture // 3], 2)
     Image.fromarray(colour).save(path.with_name("two-s0.png"))
-    assert np.array_equal(ign_plots.samples_of_run("family", "two"), colour)
-    assert np.array_equal(ign_plots.strips({"a": colour}).axes[0].images[0].get_array(), colour)
+    assert np.array_equal(ignbook.plots.samples_of_run("family", "two"), colour)
+    assert np.array_equal(ignbook.plots.strips({"a": colour}).axes[0].images[0].get_array(), colour)
 
 
 def test_stretch_is_drawn_beside_what_is_in_proportion():
-    ax = ign_plots.stretches({0.1: [0.02, 0.01], 0.01: [0.002, 0.003], 1.0: [0.1, 0.1]}).axes[0]
+    ax = ignbook.plots.stretches({0.1: [0.02, 0.01], 0.01: [0.002, 0.003], 1.0: [0.1, 0.1]}).axes[0]
     lines = {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in ax.lines}
     assert lines["$f(z)$"] == ([0.01, 0.1, 1.0], [0.002, 0.02, 0.1]) and lines["$f^2(z)$"][1] == [0.003, 0.01, 0.1]
     assert lines["in proportion"][1] == pytest.approx([0.002, 0.02, 0.2])
 
 
 def test_stretches_of_several_models_share_an_axis():
-    left, right = ign_plots.stretches_of({"a": {0.1: [0.02], 1.0: [0.1]}, "b": {0.1: [0.03], 1.0: [0.2]}}).axes
+    left, right = ignbook.plots.stretches_of({"a": {0.1: [0.02], 1.0: [0.1]}, "b": {0.1: [0.03], 1.0: [0.2]}}).axes
     assert (left.get_title(), right.get_title()) == ("a", "b") and list(right.lines[0].get_ydata()) == [0.03, 0.2]
 
 
 def test_radii_along_paths_have_mean_and_range():
     path = torch.tensor([[1.0, 1.0], [0.7, 0.9], [1.0, 1.1]])
-    left, right = ign_plots.radii(torch.ones(50), torch.linspace(0.5, 1.5, 11), {"line": path}).axes
+    left, right = ignbook.plots.radii(torch.ones(50), torch.linspace(0.5, 1.5, 11), {"line": path}).axes
     assert left.lines[0].get_ydata() == pytest.approx([1.0, 0.8, 1.05]) and list(left.lines[0].get_xdata()) == [0, 0.5, 1]
     edge = left.collections[0].get_paths()[0].vertices[:, 1]
     assert (edge.min(), edge.max()) == pytest.approx((0.7, 1.1))
@@ -254,9 +274,12 @@ def test_radii_along_paths_have_mean_and_range():
 
 def test_changes_are_numbers_on_colours_and_the_one_asked_for_has_a_frame():
     rows = {"smile": {"hair": -0.001, "smile": 0.4, "turn": 0.0}, "turn": {"hair": 0.1, "smile": -0.2, "turn": 0.5}}
-    figure = ign_plots.changes({"codes": rows, "white": rows, "pixels": rows}, columns=2, top=0.5)
+    figure = ignbook.plots.changes({"codes": rows, "white": rows, "pixels": rows}, columns=2, top=0.5)
     ax = figure.axes[0]
-    assert ax.images[0].get_array().tolist() == [[-0.001, 0.4, 0.0], [0.1, -0.2, 0.5]] and ax.images[0].get_clim() == (-0.5, 0.5)
+    assert ax.images[0].get_array().tolist() == [[-0.001, 0.4, 0.0], [0.1, -0.2, 0.5]] and ax.images[0].get_clim() == (
+        -0.5,
+        0.5,
+    )
     assert [t.get_text() for t in ax.texts] == [".00", ".40", ".00", ".10", "-.20", ".50"]
     assert [(frame.get_x(), frame.get_y()) for frame in ax.patches] == [(0.5, -0.5), (1.5, 0.5)]
     assert [ax.get_title() for ax in figure.axes[:4]] == ["codes", "white", "pixels", ""]
@@ -264,16 +287,16 @@ def test_changes_are_numbers_on_colours_and_the_one_asked_for_has_a_frame():
 
 def test_captions_and_numbers_stand_at_their_images():
     x = torch.zeros(3, 3, 8, 8)
-    figure = ign_plots.captioned({"a": x, "b": x}, {"smile": ["0.1", "0.2", "0.3"]})
+    figure = ignbook.plots.captioned({"a": x, "b": x}, {"smile": ["0.1", "0.2", "0.3"]})
     texts = {t.get_text(): t.get_position()[0] for t in figure.axes[-1].texts}
     assert [texts[name] for name in ("0.1", "0.2", "0.3")] == pytest.approx([1 / 6, 1 / 2, 5 / 6]) and texts["smile"] < 0
-    sheet = ign_plots.numbered(x, columns=2, start=7).axes[0]
+    sheet = ignbook.plots.numbered(x, columns=2, start=7).axes[0]
     assert [(t.get_text(), t.get_position()) for t in sheet.texts] == [("7", (4, 4)), ("8", (14, 4)), ("9", (4, 14))]
 
 
 def test_runs_are_dots_in_their_rows_and_real_data_a_line():
     lines = {"real": [{"FD": 3.0, "drift": 0.0}], "a": [{"FD": 5.0, "drift": 0.1}, {"FD": 6.0}], "b": [{"FD": 9.0}]}
-    fd, drift = ign_plots.runs_by_measure(lines, ["FD", "drift"]).axes
+    fd, drift = ignbook.plots.runs_by_measure(lines, ["FD", "drift"]).axes
     assert [list(line.get_xdata()) for line in fd.lines] == [[3.0, 3.0], [5.0, 6.0], [9.0]] and fd.get_xlabel() == "FD"
     assert [list(line.get_xdata()) for line in drift.lines[1:]] == [[0.1], []]
     assert [t.get_text() for t in fd.get_yticklabels()] == ["a", "b"]
@@ -281,7 +304,7 @@ def test_runs_are_dots_in_their_rows_and_real_data_a_line():
 
 def test_three_ends_are_what_their_titles_say():
     x, z = torch.tensor([[-1.0], [-0.7], [0.8]]), torch.tensor([[-2.0], [0.3], [1.0]])
-    axes = constant, projector, runaway = ign_plots.three_ends(x, z).axes
+    axes = constant, projector, runaway = ignbook.plots.three_ends(x, z).axes
     fz = {ax: next(line for line in ax.lines if line.get_label() == "$f(z)$").get_ydata().ravel() for ax in axes}
     assert np.allclose(fz[constant], -0.7) and "$\\delta(f(z))$ = 0.0" in constant.get_title()  # the median, a fixed point
     assert np.allclose(fz[projector], [-1.2, 0.6, 1.0]) and "$\\delta(x)$ = 0.0, $\\delta(f(z))$ = 0.0" in projector.get_title()
@@ -294,21 +317,21 @@ def test_three_ends_are_what_their_titles_say():
 
 def test_settings_and_courses_draw_what_they_are_given():
     settings = {"low": {"a": [1.0, 2.0], "b": [3.0]}, "high": {"a": [4.0], "b": [5.0]}}
-    low, high = ign_plots.by_setting(settings, "drift", {"best": 2.5}).axes
+    low, high = ignbook.plots.by_setting(settings, "drift", {"best": 2.5}).axes
     dots = [line.get_xydata().tolist() for line in low.lines if line.get_marker() == "o"]
     assert dots == [[[0, 1], [0, 2]], [[1, 3]]] and low.get_yscale() == "log" and low.get_ylabel() == "drift"
     assert [t.get_text() for t in high.get_xticklabels()] == ["a", "b"] and high.get_title() == "high"
     assert [t.get_text() for t in low.get_legend().get_texts()] == ["best"]
 
     rows = [{"step": 1, "u": 0.5, "v": 3.0}, {"step": 7, "u": 0.25, "v": 4.0}]
-    left, right = ign_plots.courses({"run": rows}, {"u": "U", "v": "V"}, {"v": {"data": 1.0}}).axes
+    left, right = ignbook.plots.courses({"run": rows}, {"u": "U", "v": "V"}, {"v": {"data": 1.0}}).axes
     assert left.lines[0].get_xydata().tolist() == [[1, 0.5], [7, 0.25]] and left.get_ylabel() == "U"
     assert right.lines[0].get_xydata().tolist() == [[1, 3.0], [7, 4.0]] and set(right.lines[1].get_ydata()) == {1.0}
     assert [t.get_text() for ax in (left, right) for t in ax.get_legend().get_texts()] == ["run", "data"]
 
 
 def test_the_mixture_has_the_moments_of_its_parts():
-    figure = ign_plots.mixture({"x": (1.0, 0.25, "blue"), "z": (-0.5, 0.64, "grey")})
+    figure = ignbook.plots.mixture({"x": (1.0, 0.25, "blue"), "z": (-0.5, 0.64, "grey")})
     for ax, mean, variance in zip(figure.axes, (0.25, 0.0), (0.445 + 1.5**2 / 4, 1.0)):  # by hand, two halves
         t, density = ax.lines[0].get_xdata(), ax.lines[0].get_ydata()
         assert t[density.argmax()] == pytest.approx(mean, abs=0.02)
@@ -322,10 +345,12 @@ def test_against_lambda_draws_each_seed_the_mean_and_the_bound():
     line = {"coverage": 0.5, "excess": 3.0}
     constant = {0.25: [line, line | {"coverage": 0.7}], 1.0: [line | {"excess": 1.5}]}
     courses = {"constant": constant, "rising": {0.25: [line | {"coverage": 0.9}]}}
-    figure = ign_plots.against_lambda(courses, {"coverage": "coverage", "excess": "excess"}, {"coverage": 0.96})
+    figure = ignbook.plots.against_lambda(courses, {"coverage": "coverage", "excess": "excess"}, {"coverage": 0.96})
     lines = {ax.get_ylabel(): {one.get_label(): one for one in ax.get_lines()} for ax in figure.axes}
     assert lines["coverage"]["constant"].get_ydata().tolist() == pytest.approx([0.6, 0.5])
-    assert lines["coverage"]["rising"].get_ydata().tolist() == [0.9] and lines["coverage"]["real data"].get_ydata() == [0.96] * 2
+    assert (
+        lines["coverage"]["rising"].get_ydata().tolist() == [0.9] and lines["coverage"]["real data"].get_ydata() == [0.96] * 2
+    )
     dots = [one for one in figure.axes[0].get_lines() if one.get_marker() == "o"]
     assert [sorted(one.get_ydata()) for one in dots] == [[0.5, 0.5, 0.7], [0.9]]
     t, bound = lines["excess"]["bound $1/\\lambda$"].get_data()
@@ -335,7 +360,7 @@ def test_against_lambda_draws_each_seed_the_mean_and_the_bound():
 
 def test_shares_stand_below_their_bound():
     share, real = [0.3, 0.7], [0.4, 0.6]
-    figure = ign_plots.shares_against_bound(share, real, 0.5, np.zeros((8, 20)), names="ab")
+    figure = ignbook.plots.shares_against_bound(share, real, 0.5, np.zeros((8, 20)), names="ab")
     ax = figure.axes[1]
     assert [bar.get_height() for bar in ax.containers[0]] == share
     bound, data = (patch for patch in ax.patches if patch not in ax.containers[0].patches)
@@ -344,28 +369,33 @@ def test_shares_stand_below_their_bound():
 
 
 def test_rows_of_images_take_titles():
-    figure = ign_plots.rows_of_images({"a": torch.zeros(2, 1, 8, 8)}, columns=2, titles=["left", "right"])
+    figure = ignbook.plots.rows_of_images({"a": torch.zeros(2, 1, 8, 8)}, columns=2, titles=["left", "right"])
     name, left, right = figure.axes[0].texts
     assert [t.get_text() for t in (name, left, right)] == ["a", "left", "right"]
     assert (left.get_position()[0], right.get_position()[0]) == (0.25, 0.75)
 
 
 def test_marks_stand_in_the_row_and_panel_of_their_value():
-    panels = {"L1": {"none": {"input": 0.0, "f": 0.1}, "noise": {"input": 0.3, "f": 0.2}}, "AUROC": {"noise": {"drift of f": 0.9}}}
-    left, right = ign_plots.by_row(panels, {"AUROC": 0.5}).axes
-    marks = [[(line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines if line.get_marker() != "None"] for ax in (left, right)]
+    panels = {
+        "L1": {"none": {"input": 0.0, "f": 0.1}, "noise": {"input": 0.3, "f": 0.2}},
+        "AUROC": {"noise": {"drift of f": 0.9}},
+    }
+    left, right = ignbook.plots.by_row(panels, {"AUROC": 0.5}).axes
+    marks = [
+        [(line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines if line.get_marker() != "None"] for ax in (left, right)
+    ]
     assert marks == [[(0.0, 0), (0.1, 0), (0.3, -1), (0.2, -1)], [(0.9, -1)]]
     assert [t.get_text() for t in left.get_yticklabels()] == ["none", "noise"] and left.get_xlabel() == "L1"
     assert 0.5 in [line.get_xdata()[0] for line in right.lines]
     assert [t.get_text() for t in left.figure.legends[0].get_texts()] == ["input", "f", "drift of f"]
     row = {"none": {"input": 0.0, "f": 1.0, "denoiser": 2.0}}
-    one, two, other = ign_plots.by_row({"KID, a": row, "KID, b": {"none": {"f": 50.0}}, "L1": row}, wide=("KID",)).axes
+    one, two, other = ignbook.plots.by_row({"KID, a": row, "KID, b": {"none": {"f": 50.0}}, "L1": row}, wide=("KID",)).axes
     assert one.get_xlim() == two.get_xlim() != other.get_xlim() and one.get_xscale() == two.get_xscale() == "symlog"
     assert one.get_xlim()[1] > 50 and other.get_xscale() == "linear"
 
 
 def test_errors_of_attributes_are_written_out_and_full_at_chance():
-    figure = ign_plots.attribute_errors({"f": {"none": [0.0, 0.33], "noise": [0.1, 0.2]}}, ["skin", "hair"], [0.33, 0.33])
+    figure = ignbook.plots.attribute_errors({"f": {"none": [0.0, 0.33], "noise": [0.1, 0.2]}}, ["skin", "hair"], [0.33, 0.33])
     ax = figure.axes[0]
     assert [t.get_text() for t in ax.texts] == [".00", ".33", ".10", ".20"] and ax.get_title() == "f"
     assert ax.images[0].get_array()[0].tolist() == [0, 1]

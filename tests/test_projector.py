@@ -6,14 +6,14 @@ import pytest
 import torch
 from checks import one_sentence
 
-import ign_data
-import ign_metrics
-import ign_projector as P
+import ignbook.data
+import ignbook.metrics
+import ignbook.projector as P
 
 
 @pytest.fixture
 def faces(generator):
-    return ign_data.draw_faces(ign_data.draw_attributes(4, generator))
+    return ignbook.data.draw_faces(ignbook.data.draw_attributes(4, generator))
 
 
 @pytest.mark.parametrize("name", P.CORRUPTIONS)
@@ -35,7 +35,7 @@ def test_corruptions_of_no_strength_change_nothing(faces):
 
 
 def test_corruptions_are_what_they_say(faces, generator):
-    x = ign_data.draw_faces(ign_data.draw_attributes(32, generator))
+    x = ignbook.data.draw_faces(ignbook.data.draw_attributes(32, generator))
     assert ((P.mask(x, 0.25, generator) - x).abs().sum(1) > 0).sum((1, 2)).max() <= 16 * 16
     flat = torch.full((32, 3, 64, 64), 0.5)
     assert (P.mask(flat, 0.25, generator) == 0).sum((1, 2, 3)).tolist() == [3 * 16 * 16] * 32
@@ -76,7 +76,9 @@ def test_operators_have_their_adjoint_and_norm(name, generator):
     A = operators(generator)[name]
     matrix = torch.stack([A.forward(e.reshape(1, 1, 8, 8)).flatten() for e in torch.eye(64, dtype=torch.float64)], 1)
     side = int(math.sqrt(len(matrix)))
-    adjoint = torch.stack([A.adjoint(e.reshape(1, 1, side, side)).flatten() for e in torch.eye(len(matrix), dtype=torch.float64)], 1)
+    adjoint = torch.stack(
+        [A.adjoint(e.reshape(1, 1, side, side)).flatten() for e in torch.eye(len(matrix), dtype=torch.float64)], 1
+    )
     torch.testing.assert_close(adjoint, matrix.T, rtol=0, atol=1e-7)
     assert torch.linalg.matrix_norm(matrix, 2).item() == pytest.approx(1, abs=1e-6)
 
@@ -128,4 +130,4 @@ def test_ranks_of_partners(generator):
 
 
 def test_drifts_are_those_of_each_image(faces):
-    assert torch.allclose(ign_metrics.drifts(lambda y: 0.5 * y, faces), (0.5 * faces).abs().mean((1, 2, 3)))
+    assert torch.allclose(ignbook.metrics.drifts(lambda y: 0.5 * y, faces), (0.5 * faces).abs().mean((1, 2, 3)))

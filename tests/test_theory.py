@@ -1,4 +1,4 @@
-"""ign_theory: the phase diagram of chapter 3 against searches that do not know it, and best responses against a solver."""
+"""ignbook.theory: the phase diagram of chapter 3 against searches that do not know it, and best responses against a solver."""
 
 from fractions import Fraction as F
 from itertools import product
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-import ign_theory as th
+import ignbook.theory as th
 
 RATIOS = [F(0), F(1, 4), F(1, 2), F(3, 4), F(1), F(3, 2), F(2), F(3)]
 

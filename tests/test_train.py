@@ -14,12 +14,13 @@ import torch
 from checks import one_sentence
 from nbclient.exceptions import CellExecutionError
 
-import ign_baselines
 import ign_core
-import ign_data
-import ign_metrics
-import ign_remedies
-import recipes
+import ignbook.baselines
+import ignbook.checkpoints
+import ignbook.data
+import ignbook.metrics
+import ignbook.recipes
+import ignbook.remedies
 import train
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,7 +38,7 @@ def weights(path: Path) -> list[torch.Tensor]:
 def test_help_explains_itself():
     done = command("train.py", "--help")
     assert done.returncode == 0
-    for word in (*recipes.RECIPES, "evaluate", "export", "classifier", "--resume"):
+    for word in (*ignbook.recipes.RECIPES, "evaluate", "export", "classifier", "--resume"):
         assert word in done.stdout
     done = command("train.py", "mnist", "--help")
     assert done.returncode == 0
@@ -49,10 +50,10 @@ def test_an_unknown_recipe_names_the_known_ones():
     done = command("train.py", "mnits")
     assert done.returncode != 0 and done.stdout == ""
     assert done.stderr.count("\n") == 1 and "'mnits' is neither a recipe nor a command" in done.stderr
-    for name in recipes.RECIPES:
+    for name in ignbook.recipes.RECIPES:
         assert name in done.stderr
     with pytest.raises(ValueError, match="recipe 'mnits' is unknown; use one of: mnist"):
-        recipes.recipe("mnits")
+        ignbook.recipes.recipe("mnits")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_a_finished_run_resumes_to_the_same_weights(tmp_path):
 @pytest.mark.parametrize("half, size", [(False, 4), (True, 2)])
 def test_export(tmp_path, half, size):
     train.main(["export", "ring", "--out", str(tmp_path / "small"), *(["--half"] if half else [])])
-    tensors, card = ign_core.read(tmp_path / "small")
+    tensors, card = ignbook.checkpoints.read(tmp_path / "small")
     assert all(t.element_size() == size for name, t in tensors.items() if name.startswith("f."))
     a, b = (ign_core.load(path) for path in ("ring", tmp_path / "small"))
     y = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
@@ -107,15 +108,15 @@ def test_export(tmp_path, half, size):
 
 
 def test_evaluate_writes_what_it_prints(tmp_path, capsys):
-    if not ign_data.load("mnist").card["name"].startswith("mnist"):
+    if not ignbook.data.load("mnist").card["name"].startswith("mnist"):
         pytest.skip("MNIST is not to be had here: IGN_DATA is not set and there is no network")
     for ending in ("safetensors", "json"):
-        shutil.copy(ROOT / "checkpoints" / f"mnist.{ending}", tmp_path)
+        shutil.copy(ignbook.checkpoints.shipped("checkpoints") / f"mnist.{ending}", tmp_path)
     path = tmp_path / "mnist.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"metrics": {}}))
     train.main(["evaluate", str(tmp_path / "mnist"), "--n", "600"])
     metrics = ign_core.load(tmp_path / "mnist").card["metrics"]
-    assert capsys.readouterr().out.strip() == ign_metrics.table(metrics)
+    assert capsys.readouterr().out.strip() == ignbook.metrics.table(metrics)
     assert metrics["n"] == 600 and set(metrics["rows"]) == {"real", "z", "f(z)", "f²(z)", "f³(z)"}
     shipped = ign_core.load("mnist").card["metrics"]["rows"]["f(z)"]
     assert metrics["rows"]["f(z)"]["precision"] == pytest.approx(shipped["precision"], abs=0.1)  # 600 samples, not 5,000
@@ -134,14 +135,16 @@ def test_the_benchmark_of_remedies_has_them_all(tmp_path):
     done = command("benchmarks/remedies.py", "--recipe", "mnist-quick", "--rounds", "1", "--out", str(tmp_path / "cost.json"))
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "cost.json").read_text())["rows"]
-    assert list(rows) == ["none", *ign_remedies.EXTRAS, "pyramid", "perceptual"] and rows["none"]["ratio"] == 1.0
+    assert list(rows) == ["none", *ignbook.remedies.EXTRAS, "pyramid", "perceptual"] and rows["none"]["ratio"] == 1.0
 
 
 def test_a_sweep_does_not_train_on_a_stand_in(tmp_path, monkeypatch):
     """Where MNIST can't be had, load gives other digits: a run that says MNIST mustn't be trained on them."""
-    load = ign_data.load
-    monkeypatch.setattr(ign_data, "load", lambda name, split="train", size=None: load("digits8", split, size))
-    monkeypatch.setitem(recipes.SWEEPS, "tiny", {"ign-s0": replace(recipes.small, width=8, code=16, steps=2, batch=16)})
+    load = ignbook.data.load
+    monkeypatch.setattr(ignbook.data, "load", lambda name, split="train", size=None: load("digits8", split, size))
+    monkeypatch.setitem(
+        ignbook.recipes.SWEEPS, "tiny", {"ign-s0": replace(ignbook.recipes.small, width=8, code=16, steps=2, batch=16)}
+    )
     with pytest.raises(ValueError, match="set IGN_DATA") as caught:
         train.main(["sweep", "tiny", "--out", str(tmp_path / "runs"), "--results", str(tmp_path / "results")])
     one_sentence(caught)
@@ -149,14 +152,16 @@ def test_a_sweep_does_not_train_on_a_stand_in(tmp_path, monkeypatch):
 
 
 def test_a_sweep_writes_a_file_a_run_and_leaves_what_is_done(tmp_path, monkeypatch, capsys):
-    if not ign_data.load("mnist").card["name"].startswith("mnist"):
+    if not ignbook.data.load("mnist").card["name"].startswith("mnist"):
         pytest.skip("MNIST is not to be had here: IGN_DATA is not set and there is no network")
-    tiny = replace(recipes.small, width=8, code=16, steps=20, ramp=5, batch=16)
+    tiny = replace(ignbook.recipes.small, width=8, code=16, steps=20, ramp=5, batch=16)
     family = {"ign-s0": tiny, "vae-s0": replace(tiny, method="vae"), "ign-s1": replace(tiny, seed=1)}
-    monkeypatch.setitem(recipes.SWEEPS, "tiny", family)
+    monkeypatch.setitem(ignbook.recipes.SWEEPS, "tiny", family)
 
     def sweep(*more):
-        train.main(["sweep", "tiny", "--out", str(tmp_path / "runs"), "--results", str(tmp_path / "results"), "--n", "600", *more])
+        train.main(
+            ["sweep", "tiny", "--out", str(tmp_path / "runs"), "--results", str(tmp_path / "results"), "--n", "600", *more]
+        )
 
     sweep("--part", "1", "--of", "2")
     assert [path.stem for path in sorted((tmp_path / "results" / "tiny").glob("*.json"))] == ["vae-s0"]
@@ -165,10 +170,14 @@ def test_a_sweep_writes_a_file_a_run_and_leaves_what_is_done(tmp_path, monkeypat
     assert (tmp_path / "results" / "tiny" / "vae-s0.json").read_bytes() == first
     for run, recipe in family.items():
         record = json.loads((tmp_path / "results" / "tiny" / f"{run}.json").read_text())
-        assert ign_core.recipe_from(record["recipe"]) == recipe and record["images"] == 320 and record["metrics"]["n"] == 600
+        assert (
+            ignbook.checkpoints.recipe_of(record, ign_core.Recipe) == recipe
+            and record["images"] == 320
+            and record["metrics"]["n"] == 600
+        )
         assert [row["step"] for row in record["course"]] == [10, 20]
         assert (tmp_path / "results" / "tiny" / f"{run}.png").exists()
-        f = ign_baselines.load(tmp_path / "runs" / "tiny" / run / recipe.name).f
+        f = ignbook.baselines.load(tmp_path / "runs" / "tiny" / run / recipe.name).f
         assert record["parameters"] == sum(p.numel() for p in f.parameters())
     with pytest.raises(ValueError) as caught:
         train.main(["sweep", "prayers"])
@@ -177,18 +186,18 @@ def test_a_sweep_writes_a_file_a_run_and_leaves_what_is_done(tmp_path, monkeypat
 
 
 def test_runs_are_trained_and_measured_at_the_size_of_their_recipe(tmp_path, monkeypatch):
-    tiny = replace(recipes.drawn, size=32, width=8, code=8, linear=8, steps=2, batch=16)
+    tiny = replace(ignbook.recipes.drawn, size=32, width=8, code=8, linear=8, steps=2, batch=16)
     seen = []
 
-    def evaluate(model, judge, data, test, **_):
+    def evaluate(model, network, data, test, **_):
         seen.append([tuple(images[torch.arange(2)].shape) for images in (data, test)])
         return {"n": 2, "rows": {}}
 
-    monkeypatch.setattr(ign_metrics, "evaluate", evaluate)
-    monkeypatch.setattr(ign_metrics, "table", str)
-    monkeypatch.setattr(ign_metrics, "load_judge", lambda name: None)
-    monkeypatch.setattr(ign_metrics, "features_of", lambda judge, x: x.flatten(1))
-    monkeypatch.setitem(recipes.SWEEPS, "tiny", {"ign-s0": tiny})
+    monkeypatch.setattr(ignbook.metrics, "evaluate", evaluate)
+    monkeypatch.setattr(ignbook.metrics, "table", str)
+    monkeypatch.setattr(ignbook.metrics, "load_feature_network", lambda name: None)
+    monkeypatch.setattr(ignbook.metrics, "features_of", lambda network, x: x.flatten(1))
+    monkeypatch.setitem(ignbook.recipes.SWEEPS, "tiny", {"ign-s0": tiny})
     train.main(["sweep", "tiny", "--out", str(tmp_path / "runs"), "--results", str(tmp_path / "results"), "--n", "60"])
     train.main(["evaluate", str(tmp_path / "runs" / "tiny" / "ign-s0" / "drawn")])
     assert seen == 2 * [2 * [(2, 3, 32, 32)]]

@@ -14,17 +14,17 @@ import socket
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Callable
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import ign_core
+import ignbook.checkpoints
 
 # --------------------------------------------------------------------------------------------------------- 2D manifolds
 
@@ -224,7 +224,9 @@ class Images:
 
     def __init__(self, pixels: Tensor, labels: Tensor, name: str, size: int, origin: str, classes: tuple[str, ...] = ()):
         if size < pixels.shape[-1]:
-            raise ValueError(f"images of side {pixels.shape[-1]} don't fit into {size} pixels; give a size of {pixels.shape[-1]} or more.")
+            raise ValueError(
+                f"images of side {pixels.shape[-1]} don't fit into {size} pixels; give a size of {pixels.shape[-1]} or more."
+            )
         self.pixels, self.labels, self.size, self.classes = pixels, labels, size, classes
         digest = hashlib.md5(pixels.numpy().tobytes()).hexdigest()
         self.card = {"name": name, "n": len(pixels), "md5": digest, "origin": origin}
@@ -264,7 +266,10 @@ def load(name: str, split: str = "train", size: int | None = None) -> Images:
         return _digits8(split, size)
     folder, why = _folder(IDX[name])
     if folder is None:
-        print(f"ign_data: using scikit-learn's 8x8 handwritten digits in place of {IDX[name]}, because {why}.", file=sys.stderr)
+        print(
+            f"ignbook.data: using scikit-learn's 8x8 handwritten digits in place of {IDX[name]}, because {why}.",
+            file=sys.stderr,
+        )
         return _digits8(split, size)
     stem = "train" if split == "train" else "t10k"
     pixels = _idx(folder / f"{stem}-images-idx3-ubyte.gz", IDX[name])
@@ -369,7 +374,9 @@ def _celeba(split: str, size: int) -> Images:
             pixels = _kept(f"celeba64-{split}-{digest[:8]}", lambda: _unzipped(path, f"{split}/"))
             return _unlabelled(pixels, f"celeba64-{split}", size, path.name)
         if not (root / "celeba").is_dir():
-            raise ValueError(f"IGN_DATA is set but {root} has neither celeba64/celeba64.zip nor torchvision's celeba; unset it or use 'drawn'.")
+            raise ValueError(
+                f"IGN_DATA is set but {root} has neither celeba64/celeba64.zip nor torchvision's celeba; unset it or use 'drawn'."
+            )
     import torchvision
     from torchvision.transforms import CenterCrop, Compose, PILToTensor, Resize
 
@@ -379,8 +386,10 @@ def _celeba(split: str, size: int) -> Images:
             images = torchvision.datasets.CelebA(str(root), split, transform=shape, download=origin != "IGN_DATA")
     except (OSError, RuntimeError, ImportError, ValueError, zipfile.BadZipFile) as error:
         if origin == "IGN_DATA":
-            raise ValueError(f"{root / 'celeba'} is not torchvision's CelebA, whole and undamaged; get it again or use 'drawn'.") from error
-        print(f"ign_data: using drawn faces in place of CelebA, because IGN_DATA is not set and the download failed "
+            raise ValueError(
+                f"{root / 'celeba'} is not torchvision's CelebA, whole and undamaged; get it again or use 'drawn'."
+            ) from error
+        print(f"ignbook.data: using drawn faces in place of CelebA, because IGN_DATA is not set and the download failed "
               f"({type(error).__name__}).", file=sys.stderr)  # fmt: skip
         return _drawn(split, size)
     pixels = _kept(f"celeba-{split}-{len(images)}", lambda: torch.stack([images[i][0] for i in range(len(images))]))
@@ -436,7 +445,7 @@ def _kept(name: str, make: Callable[[], Tensor]) -> Tensor:
         with contextlib.suppress(OSError):
             buffer = io.BytesIO()
             np.save(buffer, made.numpy())
-            ign_core.write_file(path, buffer.getvalue())
+            ignbook.checkpoints.write_file(path, buffer.getvalue())
         return made
     return torch.from_numpy(np.load(path, mmap_mode="c"))  # c: writable in memory alone, as torch wants it
 
@@ -462,7 +471,7 @@ def _drawn(split: str, size: int) -> Images:
     n, seed = DRAWN[split]
     attributes = draw_attributes(n, torch.Generator().manual_seed(seed))
     pixels = torch.cat([_bytes(draw_faces(part)) for part in attributes.split(1_000)])
-    return _shrunk(pixels, attributes, f"drawn-{split}", size, "ign_data.draw_faces")
+    return _shrunk(pixels, attributes, f"drawn-{split}", size, "ignbook.data.draw_faces")
 
 
 def _bytes(x: Tensor) -> Tensor:
@@ -497,9 +506,11 @@ def draw_faces(attributes: Tensor, size: int = 64) -> Tensor:
     The same attributes give the same face; mirroring one is the same as changing the sign of its turn.
     """
     if attributes.ndim != 2 or attributes.shape[1] != len(ATTRIBUTES):
-        raise ValueError(f"attributes have shape {tuple(attributes.shape)}; give (n, {len(ATTRIBUTES)}): {', '.join(ATTRIBUTES)}.")
+        raise ValueError(
+            f"attributes have shape {tuple(attributes.shape)}; give (n, {len(ATTRIBUTES)}): {', '.join(ATTRIBUTES)}."
+        )
     if not ((attributes >= _LOW - 1e-6) & (attributes <= _HIGH + 1e-6)).all():
-        raise ValueError("an attribute is out of its range; see ign_data.ATTRIBUTES.")
+        raise ValueError("an attribute is out of its range; see ignbook.data.ATTRIBUTES.")
     return torch.cat([_draw(part, size) for part in attributes.float().split(16)])  # 16 stay in a core's cache
 
 
@@ -524,7 +535,9 @@ def _draw(attributes: Tensor, size: int) -> Tensor:
 
     def paint(colour, inside, left: float, right: float, top: float, bottom: float) -> None:
         """Where inside(u, v) > 0, with an edge one pixel wide; nothing but that window is looked at."""
-        columns, rows = (slice(int((a + 1) / 2 * size), math.ceil((b + 1) / 2 * size)) for a, b in ((left, right), (top, bottom)))
+        columns, rows = (
+            slice(int((a + 1) / 2 * size), math.ceil((b + 1) / 2 * size)) for a, b in ((left, right), (top, bottom))
+        )
         cover = (inside(line[columns][None], line[rows][:, None]) * (size / 2) + 0.5).clamp(0, 1)
         window = image[:, :, rows, columns]
         colour = colour if torch.is_tensor(colour) else torch.tensor(colour).reshape(1, 3, 1, 1)
@@ -536,7 +549,9 @@ def _draw(attributes: Tensor, size: int) -> Tensor:
         return torch.minimum(torch.maximum(cap, torch.minimum(0.62 - u.abs(), v + 0.2)), length - 0.25 - v)
 
     def front(u, v):
-        return torch.minimum(0.36 * fringe - 0.62 + 0.25 * (u - 0.25 * turn).square() - v, _ellipse(0.0, -0.08, 0.58, 0.74)(u, v))
+        return torch.minimum(
+            0.36 * fringe - 0.62 + 0.25 * (u - 0.25 * turn).square() - v, _ellipse(0.0, -0.08, 0.58, 0.74)(u, v)
+        )
 
     paint(hair, behind, -0.75, 0.75, -0.95, 0.8)
     paint((0.25, 0.28, 0.36), _ellipse(0.0, 1.15, 0.85, 0.42), -0.9, 0.9, 0.7, 1.0)
@@ -577,9 +592,9 @@ def _draw(attributes: Tensor, size: int) -> Tensor:
 
 def result(name: str) -> dict:
     """What an experiment or a benchmark of the book measured: results/NAME.json.  FileNotFoundError: there is none."""
-    for folder in ign_core.shipped_in("results"):
-        if (folder / f"{name}.json").exists():
-            return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    path = ignbook.checkpoints.shipped("results") / f"{name}.json"
+    if path.exists():
+        return json.loads(path.read_text(encoding="utf-8"))
     raise FileNotFoundError(f"there is no results/{name}.json; run the command that writes it, or take it from the repository.")
 
 
@@ -588,14 +603,15 @@ def runs(family: str) -> dict[str, list[dict]]:
 
     FileNotFoundError: there is none.
     """
-    for folder in ign_core.shipped_in("results"):
-        found: dict[str, list[dict]] = {}
-        paths = (folder / "runs" / family).glob("*-s[0-9]*.json")
-        for path in sorted(paths, key=lambda p: (int(p.stem.rpartition("-s")[2]), p.stem)):
-            found.setdefault(path.stem.rpartition("-s")[0], []).append(json.loads(path.read_text(encoding="utf-8")))
-        if found:
-            return found
-    raise FileNotFoundError(f"there are no results of {family!r}; run `python train.py sweep {family}`, or take them from the repository.")
+    found: dict[str, list[dict]] = {}
+    paths = (ignbook.checkpoints.shipped("results") / "runs" / family).glob("*-s[0-9]*.json")
+    for path in sorted(paths, key=lambda p: (int(p.stem.rpartition("-s")[2]), p.stem)):
+        found.setdefault(path.stem.rpartition("-s")[0], []).append(json.loads(path.read_text(encoding="utf-8")))
+    if found:
+        return found
+    raise FileNotFoundError(
+        f"there are no results of {family!r}; run `python train.py sweep {family}`, or take them from the repository."
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------- corruptions

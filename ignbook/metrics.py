@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import ign_core
-import ign_data
+import ignbook.checkpoints
+import ignbook.data
 
 NEIGHBOURS = 5  # k of precision, recall, density and coverage (Naeem et al. 2020)
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}  # of the colours that its networks were trained on
@@ -54,8 +55,10 @@ class Classifier(nn.Module):
         return self.head(F.relu(self.body(x)))
 
 
-def train_classifier(recipe, train: ign_data.Images, test: ign_data.Images, progress: bool = True) -> tuple[Classifier, dict]:
-    """Cross-entropy with shifts of up to 2 pixels.  recipe: `recipes.ClassifierRecipe`.  Returns it and its card."""
+def train_classifier(
+    recipe, train: ignbook.data.Images, test: ignbook.data.Images, progress: bool = True
+) -> tuple[Classifier, dict]:
+    """Cross-entropy with shifts of up to 2 pixels.  recipe: `ignbook.recipes.ClassifierRecipe`.  Returns it and its card."""
     from tqdm.auto import tqdm
 
     with torch.random.fork_rng(devices=[]):
@@ -65,7 +68,7 @@ def train_classifier(recipe, train: ign_data.Images, test: ign_data.Images, prog
     steps = recipe.epochs * (len(train) // recipe.batch)
     optimiser = torch.optim.AdamW(net.parameters(), recipe.lr, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.lr, steps)
-    order = iter(ign_core.Order(len(train), recipe.batch, recipe.seed))
+    order = iter(ignbook.checkpoints.Order(len(train), recipe.batch, recipe.seed))
     for _ in tqdm(range(steps), disable=not progress, desc=recipe.name):
         index = next(order)
         x = F.pad(train[index], (2, 2, 2, 2), value=-1.0)
@@ -79,7 +82,7 @@ def train_classifier(recipe, train: ign_data.Images, test: ign_data.Images, prog
     net.eval().requires_grad_(False)
     correct = classes_of(net, test[torch.arange(len(test))])[0] == test.labels
     card = {
-        "format": ign_core.FORMAT,
+        "format": ignbook.checkpoints.FORMAT,
         "classifier": vars(recipe),
         "data": train.card,
         "metrics": {"test accuracy": correct.double().mean().item()},
@@ -88,8 +91,8 @@ def train_classifier(recipe, train: ign_data.Images, test: ign_data.Images, prog
 
 
 def load_classifier(name: str = "classifier") -> Classifier:
-    """The shipped classifier, eval mode.  Errors: see `ign_core.read`."""
-    tensors, _ = ign_core.read(name)
+    """The shipped classifier, eval mode.  Errors: see `ignbook.checkpoints.read`."""
+    tensors, _ = ignbook.checkpoints.read(name)
     net = Classifier()
     net.load_state_dict(tensors)
     return net.eval().requires_grad_(False)
@@ -130,15 +133,15 @@ def efficientnet(device: str) -> nn.Module:
     return net.eval().requires_grad_(False).to(device)
 
 
-def load_judge(name: str) -> Classifier | ImageNetFeatures:
-    """What measures a data set, by the name that `recipes.judge` gives: a shipped classifier, or "imagenet"."""
+def load_feature_network(name: str) -> Classifier | ImageNetFeatures:
+    """What measures a data set, by the name that `ignbook.recipes.feature_network` gives: a shipped classifier, or "imagenet"."""
     return ImageNetFeatures() if name == "imagenet" else load_classifier(name)
 
 
 @torch.no_grad()
-def features_of(judge: Classifier | ImageNetFeatures, x: Tensor) -> Tensor:
+def features_of(network: Classifier | ImageNetFeatures, x: Tensor) -> Tensor:
     """(n, C, H, W) -> (n, 64), or (n, 1280), in batches."""
-    return torch.cat([judge.features(part) for part in x.split(500 if x.shape[1] == 1 else 50)])
+    return torch.cat([network.features(part) for part in x.split(500 if x.shape[1] == 1 else 50)])
 
 
 @torch.no_grad()
@@ -185,7 +188,9 @@ def frechet_at_infinity(real: Tensor, fake: Tensor, parts: int = 4, seed: int = 
     generator = torch.Generator().manual_seed(seed)
     real, fake = (features[torch.randperm(len(features), generator=generator)[:n]] for features in (real, fake))
     sizes = [n // j for j in range(1, parts + 1)]
-    means = [sum(frechet(a, b) for a, b in zip(real.split(size)[:j], fake.split(size)[:j])) / j for j, size in enumerate(sizes, 1)]
+    means = [
+        sum(frechet(a, b) for a, b in zip(real.split(size)[:j], fake.split(size)[:j])) / j for j, size in enumerate(sizes, 1)
+    ]
     inverse = torch.stack([torch.ones(parts), 1 / torch.tensor(sizes)], 1).double()
     limit, slope = torch.linalg.lstsq(inverse, torch.tensor(means).double()[:, None]).solution.flatten().tolist()
     return limit, slope
@@ -248,7 +253,7 @@ def high_frequencies(x: Tensor) -> float:
 def nearest(x: Tensor, train, k: int = 1, chunk: int = 5_000) -> tuple[Tensor, Tensor]:
     """The k nearest training images of each x, in L2 over the pixels: distances (n, k), ascending, and indices (n, k).
 
-    x: (n, C, H, W).  train: a tensor (m, C, H, W) or an `ign_data.Images`; it is read `chunk` images at a time.
+    x: (n, C, H, W).  train: a tensor (m, C, H, W) or an `ignbook.data.Images`; it is read `chunk` images at a time.
     ValueError: NaN, out of [-1, 1], unequal shapes, or m < k.
     """
     check_images(x, 1)
@@ -257,7 +262,9 @@ def nearest(x: Tensor, train, k: int = 1, chunk: int = 5_000) -> tuple[Tensor, T
     for start in range(0, len(train), chunk):
         part = check_images(train[torch.arange(start, min(start + chunk, len(train)))], 1)
         if part.shape[1:] != x.shape[1:]:
-            raise ValueError(f"the images are {tuple(x.shape[1:])} and the training images {tuple(part.shape[1:])}; give one shape.")
+            raise ValueError(
+                f"the images are {tuple(x.shape[1:])} and the training images {tuple(part.shape[1:])}; give one shape."
+            )
         squares = _square_distances(x.flatten(1) + 1, part.flatten(1) + 1)  # most pixels are -1: their squares shall be small
         best = torch.cat([best, squares], 1)
         where = torch.cat([where, torch.arange(start, start + len(part)).expand(len(x), -1)], 1)
@@ -344,8 +351,8 @@ def _square_distances(a: Tensor, b: Tensor) -> Tensor:
 
 # ---------------------------------------------------------------------------------------------------------- drawn faces
 
-_LOW, _HIGH, _GLASSES = ign_data._LOW, ign_data._HIGH, ign_data._GLASSES
-_FREE = [i for i in range(len(ign_data.ATTRIBUTES)) if i != _GLASSES]  # what can be differentiated
+_LOW, _HIGH, _GLASSES = ignbook.data._LOW, ignbook.data._HIGH, ignbook.data._GLASSES
+_FREE = [i for i in range(len(ignbook.data.ATTRIBUTES)) if i != _GLASSES]  # what can be differentiated
 
 
 @torch.no_grad()
@@ -359,8 +366,8 @@ def read_attributes(x: Tensor) -> tuple[Tensor, Tensor]:
     """
     if x.ndim != 4 or x.shape[1:] != (3, 64, 64):
         raise ValueError(f"attributes are read off images (n, 3, 64, 64); got {tuple(x.shape)}.")
-    known = ign_data.draw_attributes(8_000, torch.Generator().manual_seed(7))
-    look = F.avg_pool2d(torch.cat([ign_data.draw_faces(part, 32) for part in known.split(1_000)]), 2).flatten(1)
+    known = ignbook.data.draw_attributes(8_000, torch.Generator().manual_seed(7))
+    look = F.avg_pool2d(torch.cat([ignbook.data.draw_faces(part, 32) for part in known.split(1_000)]), 2).flatten(1)
     with_glasses = known[:, _GLASSES] == 1
     attributes, errors = [], []
     for part in x.split(50):
@@ -379,7 +386,7 @@ def read_attributes(x: Tensor) -> tuple[Tensor, Tensor]:
 
 def _square_error(a: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """Drawn minus given, (n, d), and its mean square (n,)."""
-    error = (ign_data.draw_faces(a, x.shape[-1]) - x).flatten(1)
+    error = (ignbook.data.draw_faces(a, x.shape[-1]) - x).flatten(1)
     return error, error.square().mean(1)
 
 
@@ -392,7 +399,10 @@ def _fit_attributes(a: Tensor, x: Tensor, steps: int, h: float = 0.02) -> tuple[
         sign = torch.where(a[:, _FREE] + h * span > _HIGH[_FREE], -1.0, 1.0)  # stay in the range
         moved = a[:, None].repeat(1, len(_FREE), 1)
         moved[:, :, _FREE] += torch.diag_embed(h * sign * span)
-        slope = ign_data.draw_faces(moved.flatten(0, 1), x.shape[-1]).reshape(len(a), len(_FREE), -1) - (error + x.flatten(1))[:, None]
+        slope = (
+            ignbook.data.draw_faces(moved.flatten(0, 1), x.shape[-1]).reshape(len(a), len(_FREE), -1)
+            - (error + x.flatten(1))[:, None]
+        )
         slope = slope / (h * sign)[:, :, None]
         square = slope @ slope.mT
         damped = square + torch.diag_embed(damping[:, None] * square.diagonal(dim1=1, dim2=2) + 1e-4)
@@ -409,7 +419,7 @@ def _fit_attributes(a: Tensor, x: Tensor, steps: int, h: float = 0.02) -> tuple[
 def _scan_attributes(a: Tensor, x: Tensor) -> Tensor:
     """The best of a (n, 8) and of what it becomes by one attribute at one of nine values, or glasses on or off: (n, 8)."""
     tries = [a]
-    for i, (low, high) in enumerate(ign_data.ATTRIBUTES.values()):
+    for i, (low, high) in enumerate(ignbook.data.ATTRIBUTES.values()):
         for value in torch.linspace(low, high, 2 if i == _GLASSES else 9):
             tries.append(a.clone())
             tries[-1][:, i] = value
@@ -425,9 +435,9 @@ def attribute_coverage(attributes: Tensor, bins: int = 10) -> dict[str, float]:
     fair draws reach.
     """
     found = {}
-    for i, (name, (low, high)) in enumerate(ign_data.ATTRIBUTES.items()):
+    for i, (name, (low, high)) in enumerate(ignbook.data.ATTRIBUTES.items()):
         if i == _GLASSES:
-            due = torch.tensor([1 - ign_data.WITH_GLASSES, ign_data.WITH_GLASSES])
+            due = torch.tensor([1 - ignbook.data.WITH_GLASSES, ignbook.data.WITH_GLASSES])
             index = (attributes[:, i] > 0.5).long()
         else:
             due = torch.full((bins,), 1 / bins)
@@ -472,16 +482,16 @@ def _enough(n: int, least: int) -> None:
         raise ValueError(f"{n} samples are too few for this measure; give at least {least}.")
 
 
-def score(judge: Classifier | ImageNetFeatures, x: Tensor, real: Tensor) -> dict:
-    """All set measures of images x (n, C, H, W) against the judge's features `real` (m, d) of real data.
+def score(network: Classifier | ImageNetFeatures, x: Tensor, real: Tensor) -> dict:
+    """All set measures of images x (n, C, H, W) against the network's features `real` (m, d) of real data.
 
     Those of classes, and the Fréchet distance, only by a classifier: in 1,280 dimensions a few thousand samples are too few.
     """
-    features = features_of(judge, check_images(x, 500))
+    features = features_of(network, check_images(x, 500))
     result = {"KID": kernel(real, features), **neighbours(real, features), "detail": high_frequencies(x)}
-    if not isinstance(judge, Classifier):
+    if not isinstance(network, Classifier):
         return result
-    labels, confidence = classes_of(judge, x)
+    labels, confidence = classes_of(network, x)
     histogram, kl = class_histogram(labels)
     return {"FD": frechet(real, features), **result, "KL": kl, "confidence": confidence.mean().item(), "histogram": histogram}
 
@@ -490,11 +500,11 @@ APPLICATIONS = ("f(z)", "f²(z)", "f³(z)")
 
 
 @torch.no_grad()
-def evaluate(model: ign_core.Model, judge: Classifier | ImageNetFeatures, train: ign_data.Images, test: ign_data.Images,
+def evaluate(model: ign_core.Model, network: Classifier | ImageNetFeatures, train: ignbook.data.Images, test: ignbook.data.Images,
              n: int = 5_000, seed: int = 0, rows: tuple[str, ...] = ("real", "z", *APPLICATIONS)) -> dict:  # fmt: skip
     """The measures of real training data, of the source itself, and of f(z), f^2(z), f^3(z), against held-out data.
 
-    model: of `ign_core.load` or `ign_baselines.load`.  Where f takes codes, not images, f(z) is its only row; where it can
+    model: of `ign_core.load` or `ignbook.baselines.load`.  Where f takes codes, not images, f(z) is its only row; where it can
     project nothing, there is no drift.  n: samples of each kind, and test images, chosen once and for all, in the reference.
     rows: which of them.  Returns {"n", "rows": {name: measures}} and, for what projects, "reconstruction" and "denoising":
     accuracy by a classifier, or else L1 to the clean image; of drawn faces `on_drawn_faces`; `drift` in a row is the mean D(y, f(y)), L1, of its samples.
@@ -504,7 +514,7 @@ def evaluate(model: ign_core.Model, judge: Classifier | ImageNetFeatures, train:
     projector = getattr(f, "reconstruct", f)
     index = in_random_order(test)[:n]
     clean, labels = test[index], test.labels[index]
-    real = features_of(judge, check_images(clean, min(n, 500)))
+    real = features_of(network, check_images(clean, min(n, 500)))
     z = model.source.sample(n, generator)
     maps = z.shape[1:] == clean.shape[1:]  # else z are codes
     times = max((i for i, name in enumerate(APPLICATIONS, 1) if name in rows), default=1) if maps else 1
@@ -512,7 +522,7 @@ def evaluate(model: ign_core.Model, judge: Classifier | ImageNetFeatures, train:
     pick = torch.randperm(len(train), generator=generator)[:n]
     kinds = {"real": train[pick], **({"z": z.clamp(-1, 1)} if maps else {}), **dict(zip(APPLICATIONS, steps))}
     kinds = {name: x for name, x in kinds.items() if name in rows}
-    result = {"n": n, "rows": {name: score(judge, x, real) for name, x in kinds.items()}}
+    result = {"n": n, "rows": {name: score(network, x, real) for name, x in kinds.items()}}
     if train.card["name"].startswith("drawn") and clean.shape[-1] == 64:
         for name in set(kinds) - {"z"}:
             result["rows"][name] |= on_drawn_faces(kinds[name][:FITTED])
@@ -520,19 +530,21 @@ def evaluate(model: ign_core.Model, judge: Classifier | ImageNetFeatures, train:
         return result
     for name, x in kinds.items():
         result["rows"][name]["drift"] = drifts(projector, x).mean().item()
-    noisy = ign_data.add_noise(clean, NOISE, generator)
+    noisy = ignbook.data.add_noise(clean, NOISE, generator)
     cut = noisy.clamp(-1, 1)  # an image again: what a file or a camera would hold
     inputs = {"clean": clean, "noisy": noisy, "noisy, cut": cut}
     inputs |= {name: projected(projector, y) for name, y in (("projected", noisy), ("cut, projected", cut))}
-    if isinstance(judge, Classifier):
-        denoised = {name: (classes_of(judge, y)[0] == labels).double().mean().item() for name, y in inputs.items()}
+    if isinstance(network, Classifier):
+        denoised = {name: (classes_of(network, y)[0] == labels).double().mean().item() for name, y in inputs.items()}
     else:
         denoised = {name: ign_core.l1(y, clean).mean().item() for name, y in inputs.items()}
     return result | {"reconstruction": drifts(projector, clean).mean().item(), "denoising": {"sigma": NOISE, **denoised}}
 
 
 @torch.no_grad()
-def glance(f: nn.Module, source: nn.Module, judge: Classifier | ImageNetFeatures, real: Tensor, n: int = 1_000, seed: int = 0) -> dict:
+def glance(
+    f: nn.Module, source: nn.Module, network: Classifier | ImageNetFeatures, real: Tensor, n: int = 1_000, seed: int = 0
+) -> dict:
     """A few measures of f(z), in seconds, to follow a training by: precision, recall, density, coverage, and KL or KID.
 
     real: (n, d) features of held-out data.
@@ -541,10 +553,10 @@ def glance(f: nn.Module, source: nn.Module, judge: Classifier | ImageNetFeatures
     x = projected(f, z)
     if not torch.isfinite(x).all():
         raise ValueError("the images have NaN or infinite values; the generator that made them is broken.")
-    features = features_of(judge, x)
+    features = features_of(network, x)
     found = neighbours(real[:n], features)
-    if isinstance(judge, Classifier):
-        return found | {"KL": class_histogram(classes_of(judge, x)[0])[1]}
+    if isinstance(network, Classifier):
+        return found | {"KL": class_histogram(classes_of(network, x)[0])[1]}
     return found | {"KID": kernel(real[:n], features)}
 
 
@@ -579,7 +591,7 @@ SUMMARY = {  # column of `summary_table` -> decimals
 
 
 def summary(record: dict, row: str = "f(z)") -> dict[str, float]:
-    """One run of `ign_data.runs` as one line: the columns of SUMMARY that it has.
+    """One run of `ignbook.data.runs` as one line: the columns of SUMMARY that it has.
 
     Sharpness is detail over that of real data; projected accuracy that of noisy digits cut to [-1, 1], where it was measured.
     """
@@ -597,8 +609,10 @@ def summary(record: dict, row: str = "f(z)") -> dict[str, float]:
     return found | {"minutes": record["seconds"] / 60}
 
 
-def summary_table(runs: dict[str, list[dict]], rows: str | tuple[str, ...] = "f(z)", names: dict[str, str] | None = None) -> str:
-    """Runs of `ign_data.runs` as a Markdown table: mean ± sample standard deviation over the seeds; — where there is none.
+def summary_table(
+    runs: dict[str, list[dict]], rows: str | tuple[str, ...] = "f(z)", names: dict[str, str] | None = None
+) -> str:
+    """Runs of `ignbook.data.runs` as a Markdown table: mean ± sample standard deviation over the seeds; — where there is none.
 
     rows: which of the rows of `evaluate`, one or several; a first line has real data, and a column that is empty is left
     out.  names: what to call the variants, and in which order.  ValueError: no runs, or a name without runs.
@@ -612,7 +626,11 @@ def summary_table(runs: dict[str, list[dict]], rows: str | tuple[str, ...] = "f(
     for variant, name in names.items():
         for row in rows:
             lines[name if len(rows) == 1 else f"{name}, {row}"] = [summary(record, row) for record in runs[variant]]
-    columns = {column: digits for column, digits in SUMMARY.items() if any(column in seed for seeds in lines.values() for seed in seeds)}
+    columns = {
+        column: digits
+        for column, digits in SUMMARY.items()
+        if any(column in seed for seeds in lines.values() for seed in seeds)
+    }
     if "FD" not in columns:  # features without classes, on another scale
         columns["KID"] = 2
     table = ["| samples | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]

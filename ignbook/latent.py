@@ -6,12 +6,12 @@ straight line does not.  The third space is that of the codes, f.encoder(z): (n,
 """
 
 import math
-from typing import Callable
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-import ign_metrics
+import ignbook.metrics
 
 # --------------------------------------------------------------------------------------------------------------- paths
 
@@ -37,7 +37,7 @@ def arc(a: Tensor, b: Tensor, t: float) -> Tensor:
 
 
 def _in_white(step: Callable) -> Callable:
-    return lambda source, a, b, t: source.coloured(step(source.white(a), source.white(b), t))
+    return lambda source, a, b, t: source.from_white(step(source.whiten(a), source.whiten(b), t))
 
 
 # name -> the point at t between draws a and b of a source, each (n, *shape)
@@ -79,7 +79,7 @@ def walk(f: nn.Module, source: nn.Module, a: Tensor, b: Tensor, kind: str = "sph
     if kind == "codes":
         ends = codes(f, a), codes(f, b)
         return torch.stack([decoded(f, line(*ends, t)) for t in torch.linspace(0, 1, steps).tolist()])
-    return torch.stack([ign_metrics.projected(f, z) for z in path(source, a, b, kind, steps)])
+    return torch.stack([ignbook.metrics.projected(f, z) for z in path(source, a, b, kind, steps)])
 
 
 def analogy(source: nn.Module, plus: Tensor, minus: Tensor, other: Tensor) -> Tensor:
@@ -87,8 +87,8 @@ def analogy(source: nn.Module, plus: Tensor, minus: Tensor, other: Tensor) -> Te
 
     In white numbers, and brought back to their sphere: three draws added up have three times the variance of one.
     """
-    e = source.white(plus) - source.white(minus) + source.white(other)
-    return source.coloured(on_sphere(source, e))
+    e = source.whiten(plus) - source.whiten(minus) + source.whiten(other)
+    return source.from_white(on_sphere(source, e))
 
 
 def difference(code: Tensor, has: Tensor) -> Tensor:
@@ -125,12 +125,14 @@ def principal(code: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def stretch(f: nn.Module, source: nn.Module, z: Tensor, length: float, k: int, generator: torch.Generator | None = None) -> Tensor:
+def stretch(
+    f: nn.Module, source: nn.Module, z: Tensor, length: float, k: int, generator: torch.Generator | None = None
+) -> Tensor:
     """How far f^1(z), ..., f^k(z) move when z moves: RMS over pixels, (k, n).  (n, *shape) draws.
 
     z is turned on its sphere of white numbers, by an angle of `length` radians in a random direction, so it stays a draw.
     """
-    turned = source.coloured(arc(source.white(z), source.white(source.sample(len(z), generator)), length / (math.pi / 2)))
+    turned = source.from_white(arc(source.whiten(z), source.whiten(source.sample(len(z), generator)), length / (math.pi / 2)))
     moved = []
     for _ in range(k):
         z, turned = f(z), f(turned)
@@ -152,19 +154,21 @@ def on_sphere(source: nn.Module, e: Tensor) -> Tensor:
     return e * (radius / e.flatten(1).norm(dim=1).reshape(-1, *[1] * (e.ndim - 1)))
 
 
-def invert(f: nn.Module, source: nn.Module, x: Tensor, steps: int = 200, lr: float = 0.05, start: Tensor | None = None) -> Tensor:
+def invert(
+    f: nn.Module, source: nn.Module, x: Tensor, steps: int = 200, lr: float = 0.05, start: Tensor | None = None
+) -> Tensor:
     """Draws of the source that f takes to x, nearly: (n, *shape) -> z (n, *shape), by Adam on the mean squared error.
 
     After each step the white numbers are brought back to the sphere of radius sqrt(d), where the source's draws are:
     without that, z = x would do.  start: draws to start from; without them, that sphere's point in the direction of x.
     """
-    e = on_sphere(source, source.white(x if start is None else start)).requires_grad_()
+    e = on_sphere(source, source.whiten(x if start is None else start)).requires_grad_()
     optimiser = torch.optim.Adam([e], lr)
     for _ in range(steps):
-        loss = (f(source.coloured(e)) - x).flatten(1).square().mean(1).sum()  # a sum, so that samples don't share a step
+        loss = (f(source.from_white(e)) - x).flatten(1).square().mean(1).sum()  # a sum, so that samples don't share a step
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         with torch.no_grad():
             e.copy_(on_sphere(source, e))
-    return source.coloured(e.detach())
+    return source.from_white(e.detach())

@@ -1,11 +1,11 @@
 """Remedies for collapse and blur, each a switch of the one objective (chapter 11).  A new one goes into this file.
 
-Two kinds: a term of its own, in `EXTRAS` (Recipe.extras = {name: weight}), and another distance D, in `DISTANCES`
+Two kinds: a term of its own, in `EXTRAS` (Recipe.extras = {name: weight}), and another distance D, in `ign_core.DISTANCES`
 (Recipe.distance, or Recipe.distance_end for the second half of the steps).  `loss_of` turns a recipe into a loss for `fit`.
 """
 
+from collections.abc import Callable
 from functools import cache
-from typing import Callable
 
 import torch
 import torch.nn.functional as F
@@ -44,7 +44,10 @@ def minibatch_statistics(f: nn.Module, x: Tensor, z: Tensor, fx: Tensor, fz: Ten
     show to their discriminator, as a term: f treats samples apart, so it cannot be shown a batch.  Returns ().
     """
     a, b = (torch.cat([y.flatten(1), code], 1) for y, code in zip((x, fz), _codes(f, x, fz)))
-    return ign_core.l1(a.mean(0, keepdim=True), b.mean(0, keepdim=True)).mean() + ign_core.l1(a.std(0)[None], b.std(0)[None]).mean()
+    return (
+        ign_core.l1(a.mean(0, keepdim=True), b.mean(0, keepdim=True)).mean()
+        + ign_core.l1(a.std(0)[None], b.std(0)[None]).mean()
+    )
 
 
 EXTRAS: dict[str, ign_core.Extra] = {
@@ -61,7 +64,9 @@ def _codes(f: nn.Module, x: Tensor, fz: Tensor) -> tuple[Tensor, Tensor]:
     fixed = {name: p.detach() for name, p in encoder.named_parameters()}
     with torch.no_grad():
         code_x = encoder(x).flatten(1)
-    return ign_core._full(code_x), ign_core._full(torch.func.functional_call(encoder, fixed, (fz,)).flatten(1))
+    return ign_core.at_least_float32(code_x), ign_core.at_least_float32(
+        torch.func.functional_call(encoder, fixed, (fz,)).flatten(1)
+    )
 
 
 # ----------------------------------------------------------------------------------------------------------- distances
@@ -72,8 +77,8 @@ def pyramid(a: Tensor, b: Tensor) -> Tensor:
 
     Of two errors as large in L1, the one that misses edges costs more here (Bojanowski et al. 2018 use it for sharpness).
     """
-    difference, total = ign_core._full(a) - ign_core._full(b), 0.0
-    for level in range(3):
+    difference, total = ign_core.at_least_float32(a) - ign_core.at_least_float32(b), 0.0
+    for _ in range(3):
         coarse = F.avg_pool2d(difference, 2)
         fine = difference - F.interpolate(coarse, scale_factor=2, mode="nearest")
         total = total + fine.abs().flatten(1).mean(1)
@@ -96,7 +101,7 @@ def perceptual(a: Tensor, b: Tensor) -> Tensor:
     return 0.5 * ign_core.l1(a, b) + 0.5 * features
 
 
-DISTANCES: dict[str, ign_core.Distance] = {**ign_core.DISTANCES, "pyramid": pyramid, "perceptual": perceptual}
+ign_core.DISTANCES |= {"pyramid": pyramid, "perceptual": perceptual}  # the one table: a recipe names any of them
 
 
 def _grey_layers(y: Tensor) -> list[Tensor]:
@@ -105,16 +110,16 @@ def _grey_layers(y: Tensor) -> list[Tensor]:
 
 @cache
 def _perceiver(device: str) -> nn.Module:
-    import ign_metrics
+    import ignbook.metrics
 
-    return ign_metrics.load_classifier("perceiver").to(device)
+    return ignbook.metrics.load_classifier("perceiver").to(device)
 
 
 def _colour_layers(y: Tensor) -> list[Tensor]:
-    import ign_metrics
+    import ignbook.metrics
 
-    net = ign_metrics.efficientnet(str(y.device))
-    mean, std = (y.new_tensor(v).reshape(1, 3, 1, 1) for v in ign_metrics.IMAGENET.values())
+    net = ignbook.metrics.efficientnet(str(y.device))
+    mean, std = (y.new_tensor(v).reshape(1, 3, 1, 1) for v in ignbook.metrics.IMAGENET.values())
     y, layers = net._swish(net._bn0(net._conv_stem(((y + 1) / 2 - mean) / std))), []
     for i, block in enumerate(net._blocks[:5]):
         y = block(y)
@@ -126,22 +131,23 @@ def _colour_layers(y: Tensor) -> list[Tensor]:
 # ------------------------------------------------------------------------------------------------------ recipe to loss
 
 
-def loss_of(recipe: ign_core.Recipe, loss: Callable[..., ign_core.Losses] = ign_core.objective) -> Callable[..., ign_core.Losses]:
+def loss_of(
+    recipe: ign_core.Recipe, loss: Callable[..., ign_core.Losses] = ign_core.objective
+) -> Callable[..., ign_core.Losses]:
     """`loss` with the remedies that the recipe names; itself if it names none.  ValueError: an unknown remedy."""
     names = {recipe.distance, recipe.distance_end or recipe.distance}
     for name in recipe.extras:
         if name not in EXTRAS:
             raise ValueError(f"remedy {name!r} is unknown; use {', '.join(EXTRAS)}, or add it to EXTRAS.")
     for name in names:
-        if name not in DISTANCES:
-            raise ValueError(f"distance {name!r} is unknown; use {', '.join(DISTANCES)}, or add it to DISTANCES.")
-    if not recipe.extras and names <= set(ign_core.DISTANCES):
+        ign_core.distance_of(name)  # raises if it is unknown
+    if not recipe.extras:
         return loss
 
     def extra(*parts) -> Tensor:
         return sum(weight * EXTRAS[name](*parts) for name, weight in recipe.extras.items())
 
-    def remedied(f: nn.Module, x: Tensor, z: Tensor, *, distance: str, **weights) -> ign_core.Losses:
-        return loss(f, x, z, distance=DISTANCES[distance], extra=extra if recipe.extras else None, **weights)
+    def remedied(f: nn.Module, x: Tensor, z: Tensor, **weights) -> ign_core.Losses:
+        return loss(f, x, z, extra=extra, **weights)
 
     return remedied

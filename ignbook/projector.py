@@ -5,8 +5,8 @@ A new corruption goes into `CORRUPTIONS`, a linear one that is to be undone into
 
 import io
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import torch
 import torch.nn.functional as F
@@ -14,15 +14,15 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as T
 
-import ign_data
-import ign_metrics
+import ignbook.data
+import ignbook.metrics
 
 # ------------------------------------------------------------------- corruptions: (x, strength, generator) -> [-1, 1]
 
 
 def noise(x: Tensor, sigma: float, generator: torch.Generator | None = None) -> Tensor:
     """Gaussian noise of standard deviation sigma, cut to the range of images."""
-    return ign_data.add_noise(x, sigma, generator).clamp(-1, 1)
+    return ignbook.data.add_noise(x, sigma, generator).clamp(-1, 1)
 
 
 def grey(x: Tensor, share: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
@@ -62,7 +62,7 @@ def jpeg(x: Tensor, quality: float, generator: torch.Generator | None = None) ->
         T.to_pil_image(pixels).save(file, "JPEG", quality=int(quality))
         return T.pil_to_tensor(Image.open(file))
 
-    return torch.stack([through_a_file(one) for one in ign_data._bytes(x)]).float() / 127.5 - 1
+    return torch.stack([through_a_file(one) for one in ignbook.data._bytes(x)]).float() / 127.5 - 1
 
 
 def rotation(x: Tensor, degrees: float, generator: torch.Generator | None = None) -> Tensor:
@@ -91,7 +91,7 @@ def corrupt(x: Tensor, name: str, strength: float, generator: torch.Generator | 
         raise ValueError(f"corruption {name!r} is unknown; use {', '.join(CORRUPTIONS)}, or add it to CORRUPTIONS.")
     if x.ndim != 4:
         raise ValueError(f"a corruption takes images (n, C, H, W); got {tuple(x.shape)}.")
-    return CORRUPTIONS[name][0](ign_metrics.check_images(x, 1), strength, generator)
+    return CORRUPTIONS[name][0](ignbook.metrics.check_images(x, 1), strength, generator)
 
 
 def _luminance(x: Tensor) -> Tensor:

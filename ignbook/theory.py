@@ -77,7 +77,9 @@ def _exact(values: Sequence, name: str) -> Vector:
 def _law(game: Game, p: Sequence) -> None:
     exact = all(isinstance(v, Rational) for v in p)
     if len(p) != game.m or min(p) < 0 or abs(sum(p) - 1) > (0 if exact else 1e-9):
-        raise ValueError(f"a law on {game.m} points has as many masses, none negative, that sum to 1; this sums to {float(sum(p)):g}.")
+        raise ValueError(
+            f"a law on {game.m} points has as many masses, none negative, that sum to 1; this sums to {float(sum(p)):g}."
+        )
 
 
 def _drift(game: Game, delta: Sequence, tol=0) -> None:

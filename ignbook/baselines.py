@@ -6,15 +6,16 @@ a network and a loss with the signature of `ign_core.objective`.  In each of the
 an input is f, or f.reconstruct.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 import ign_core
-import ign_remedies
+import ignbook.checkpoints
+import ignbook.remedies
 from ign_core import ConvAutoencoder, Losses, Model, Recipe
 
 # -------------------------------------------------------------------------------------------------------------- networks
@@ -84,7 +85,7 @@ def dcgan_loss(f: nn.Module, x: Tensor, z: Tensor, **weights) -> Losses:
 def vae_loss(f: nn.Module, x: Tensor, z: Tensor, **weights) -> Losses:
     """Evidence bound with Bernoulli pixels, a sample of q from the noise z.  nats; `Losses`: -log p(x|z), KL, 0."""
     y, mean, log_variance = f(z, x)
-    pixels = (ign_core._full(y).clamp(-1 + 1e-4, 1 - 1e-4) + 1) / 2
+    pixels = (ign_core.at_least_float32(y).clamp(-1 + 1e-4, 1 - 1e-4) + 1) / 2
     likelihood = F.binary_cross_entropy(pixels, (x + 1) / 2, reduction="none").flatten(1).sum(1)
     divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).flatten(1).sum(1)
     total = (likelihood + divergence).mean() / x[0].numel()  # per pixel, so that clipping means the same as elsewhere
@@ -98,14 +99,16 @@ def denoising_loss(f: nn.Module, x: Tensor, z: Tensor, *, distance: str, **weigh
     return Losses(error.mean(), error.detach(), torch.zeros_like(error.detach()), torch.zeros_like(error.detach()))
 
 
-def imle_loss(f: nn.Module, x: Tensor, z: Tensor, *, reconstruction: float, idempotence: float, distance: str, **weights) -> Losses:
+def imle_loss(
+    f: nn.Module, x: Tensor, z: Tensor, *, reconstruction: float, idempotence: float, distance: str, **weights
+) -> Losses:
     """NAIGN's idea (Al-Jaff et al. 2025): reconstruction, and an IMLE term in place of the adversarial pair.
 
     Their IMLE rejects what is too near already and searches a large pool; this one takes the nearest of the batch.
     """
     fx, fz = f(torch.cat([x, z])).split([len(x), len(z)])
     l_r = ign_core.distance_of(distance)(x, fx)
-    drawn = ign_remedies.imle(f, x, z, fx, fz)
+    drawn = ignbook.remedies.imle(f, x, z, fx, fz)
     total = reconstruction * l_r.mean() + idempotence * drawn
     return Losses(total, l_r.detach(), drawn.detach()[None], torch.zeros_like(l_r.detach()))
 
@@ -138,7 +141,9 @@ def method_of(recipe: Recipe) -> Method | None:
     if recipe.method == "ign":
         return None
     if recipe.method not in METHODS:
-        raise ValueError(f"method {recipe.method!r} is unknown; use 'ign', {', '.join(map(repr, METHODS))}, or add it to METHODS.")
+        raise ValueError(
+            f"method {recipe.method!r} is unknown; use 'ign', {', '.join(map(repr, METHODS))}, or add it to METHODS."
+        )
     return METHODS[recipe.method]
 
 
@@ -161,7 +166,7 @@ def sampling_source(recipe: Recipe, data) -> nn.Module:
 def train(recipe: Recipe, data, **options) -> Model:
     """`ign_core.fit` for any recipe, IGN, IGN with remedies, or baseline; options are fit's."""
     method, source = method_of(recipe), sampling_source(recipe, data)
-    loss = method.loss if method else ign_remedies.loss_of(recipe)
+    loss = method.loss if method else ignbook.remedies.loss_of(recipe)
     noise = method.source(recipe) if method and method.source else source
     model = ign_core.fit(build(recipe), noise, data, recipe, loss=loss, **options)
     model.source = source
@@ -169,7 +174,7 @@ def train(recipe: Recipe, data, **options) -> Model:
 
 
 def load(name, device: str | torch.device = "cpu") -> Model:
-    """`ign_core.load` for baselines too: the network is the one that the card's method has.  Errors: see `ign_core.read`."""
-    method = METHODS.get(ign_core.read(name)[1].get("recipe", {}).get("method"))
-    source = method.source if method and method.latent else ign_core.blank_source
+    """`ign_core.load` for baselines too: the network is the one that the card's method has.  Errors: see `ignbook.checkpoints.read`."""
+    method = METHODS.get(ignbook.checkpoints.read(name)[1].get("recipe", {}).get("method"))
+    source = method.source if method and method.latent else ign_core.source_of
     return ign_core.load(name, device, build=build, source=source)

@@ -7,7 +7,7 @@ from ign_core import Recipe
 
 @dataclass(frozen=True)
 class ClassifierRecipe:
-    """The classifier whose features the measures use (`ign_metrics.Classifier`)."""
+    """The classifier whose features the measures use (`ignbook.metrics.Classifier`)."""
 
     name: str
     data: str
@@ -57,7 +57,24 @@ drawn = replace(decaying, name="drawn", data="drawn", tightness_end=5.0, steps=8
 faces_quick = replace(faces, name="faces-quick", size=32, code=128, tightness=2.0, tightness_end=None, ramp=200, lr_end=0.1,
                       steps=500)  # fmt: skip
 
-RECIPES = {recipe.name: recipe for recipe in (mnist, mnist_paper, fashion, faces, drawn, mnist_quick, faces_quick, ring, moons, spiral, gaussians, checkerboard, pinwheel)}
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        mnist,
+        mnist_paper,
+        fashion,
+        faces,
+        drawn,
+        mnist_quick,
+        faces_quick,
+        ring,
+        moons,
+        spiral,
+        gaussians,
+        checkerboard,
+        pinwheel,
+    )
+}
 
 
 def recipe(name: str) -> Recipe:
@@ -67,8 +84,8 @@ def recipe(name: str) -> Recipe:
     return RECIPES[name]
 
 
-def judge(data: str) -> str:
-    """Whose features measure that data set, for `ign_metrics.load_judge`."""
+def feature_network(data: str) -> str:
+    """Whose features measure that data set, for `ignbook.metrics.load_feature_network`."""
     return {"fashion": "fashion-classifier", "celeba64": "imagenet", "drawn": "imagenet"}.get(data, "classifier")
 
 
@@ -83,7 +100,7 @@ def _seeded(seeds: tuple[int, ...] = SEEDS, **variants: Recipe) -> dict[str, Rec
 
 
 def _compared(ign: Recipe) -> dict[str, Recipe]:
-    """An IGN's recipe and the baselines of the same widths and images; what else differs they were published with (`ign_baselines`)."""
+    """An IGN's recipe and the baselines of the same widths and images; what else differs they were published with (`ignbook.baselines`)."""
     alone = replace(ign, tightness=0.0, tightness_end=None, extras={}, ramp=0)
     return {
         "ign": ign,

@@ -1,0 +1,117 @@
+"""Colours, the book's style, and the drawings that every chapter uses: points, images in grids and rows."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import torch
+from torch import Tensor
+
+DATA, SOURCE, GENERATED, REFINED = "#2f6db3", "#9aa0a6", "#e07b39", "#3a9a5f"
+DRIFT = "#b5367a"  # one colour out of "magma", for drift drawn as a line
+COLOURS = {"x": DATA, "z": SOURCE, "fz": GENERATED, "ffz": REFINED}
+
+
+def style() -> None:
+    """Set the book's matplotlib defaults; the first cell of every notebook calls it."""
+    plt.rcParams.update({
+        "figure.dpi": 110, "savefig.bbox": "tight", "figure.constrained_layout.use": True, "font.size": 10,
+        "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10, "legend.frameon": False,
+        "image.cmap": "gray", "svg.hashsalt": "ign",
+    })  # fmt: skip
+
+
+def images(x: Tensor, columns: int = 8, ax=None, title: str = ""):
+    """A grid of images (n, C, H, W) in [-1, 1]."""
+    ax = ax or plt.subplots(figsize=(columns * 0.75, -(-len(x) // columns) * 0.75))[1]
+    ax.imshow(_grid(x, columns).permute(1, 2, 0).numpy())
+    ax.set_axis_off()
+    ax.set_title(title)
+    return ax
+
+
+def _grid(x: Tensor, columns: int) -> Tensor:
+    from torchvision.utils import make_grid
+
+    x = x.detach().float().cpu().clamp(-1, 1)
+    return make_grid(x, nrow=columns, normalize=True, value_range=(-1, 1), pad_value=1.0)
+
+
+def points(y: Tensor, role: str = "x", ax=None, size: float = 3, label: str | None = None, limit: float = 1.9):
+    """A scatter of points (n, 2), in the colour of its role: "x", "z", "fz" or "ffz"."""
+    ax = ax or plt.subplots(figsize=(3.2, 3.2))[1]
+    y = y.detach().cpu().numpy()
+    ax.scatter(y[:, 0], y[:, 1], s=size, c=COLOURS[role], linewidths=0, alpha=0.7, label=label)
+    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xlabel="$y_1$", ylabel="$y_2$")
+    return ax
+
+
+def panels(rows: dict[str, dict[str, list]], size: float = 1.75, limit: float = 1.9, dots: float = 2.5):
+    """A grid of scatter plots, {row: {column: [(points (n, 2), role), ...]}}; later entries are drawn on top."""
+    columns = list(next(iter(rows.values())))
+    figure, axes = plt.subplots(len(rows), len(columns), figsize=(size * len(columns) + 0.3, size * len(rows) + 0.25),
+                                sharex=True, sharey=True, squeeze=False)  # fmt: skip
+    for i, (row, cells) in enumerate(rows.items()):
+        for j, column in enumerate(columns):
+            for y, role in cells[column]:
+                points(y, role, axes[i, j], dots, limit=limit)
+            axes[i, j].set(xlabel="$y_1$" if i + 1 == len(rows) else "", ylabel=f"{row}\n$y_2$" if j == 0 else "",
+                           title=column if i == 0 else "")  # fmt: skip
+    return figure
+
+
+def gallery(cells: dict[str, list], columns: int = 3, size: float = 2.1, limit: float = 1.9, dots: float = 2.5):
+    """Named scatter plots, {title: [(points (n, 2), role), ...]}, in rows of `columns`; the axes are shared."""
+    figure, axes = plt.subplots(-(-len(cells) // columns), columns, figsize=(size * columns + 0.3, (size + 0.15) * -(-len(cells) // columns)),
+                                sharex=True, sharey=True, squeeze=False)  # fmt: skip
+    for ax in axes.flat[len(cells) :]:
+        ax.set_axis_off()
+    for ax, (name, cell) in zip(axes.flat, cells.items()):
+        for y, role in cell:
+            points(y, role, ax, dots, limit=limit)
+        ax.set_title(name)
+        ax.label_outer()
+    return figure
+
+
+def rows_of_images(rows: dict[str, Tensor], columns: int = 10, size: float = 0.62, titles: list[str] | None = None):
+    """One row of images for each name: {name: (n, C, H, W) in [-1, 1]}; the first `columns` are shown, titles above them."""
+    figure, axes = plt.subplots(len(rows), 1, figsize=(columns * size + 1.1, len(rows) * (size + 0.05)), squeeze=False)
+    for ax, (name, x) in zip(axes[:, 0], rows.items()):
+        images(x[:columns], columns, ax)
+        ax.text(-0.01, 0.5, name, transform=ax.transAxes, ha="right", va="center")
+    for i, title in enumerate(titles or []):
+        axes[0, 0].text((i + 0.5) / columns, 1.05, title, transform=axes[0, 0].transAxes, ha="center", va="bottom", fontsize=8)
+    return figure
+
+
+def captioned(rows: dict[str, Tensor], captions: dict[str, list[str]], size: float = 0.66):
+    """`rows_of_images` with lines of text below the columns: {name of the line: a text for each column}."""
+    n = len(next(iter(rows.values())))
+    figure = rows_of_images(rows, n, size)
+    ax = figure.axes[-1]
+    for i, (name, texts) in enumerate(captions.items()):
+        ax.text(-0.01, -0.16 - 0.23 * i, name, transform=ax.transAxes, ha="right", va="center", fontsize=8)
+        for j, text in enumerate(texts):
+            ax.text((j + 0.5) / n, -0.16 - 0.23 * i, text, transform=ax.transAxes, ha="center", va="center", fontsize=8)
+    return figure
+
+
+def numbered(x: Tensor, columns: int = 12, start: int = 0):
+    """A contact sheet, to pick draws from: images (n, C, H, W) with their indices, from `start` on."""
+    figure, ax = plt.subplots(figsize=(columns * 0.75, -(-len(x) // columns) * 0.75))
+    images(x, columns, ax)
+    side = x.shape[-1] + 2
+    for i in range(len(x)):
+        ax.text(side * (i % columns) + 4, side * (i // columns) + 4, str(start + i), fontsize=7, color="white", va="top",
+                bbox={"facecolor": "black", "edgecolor": "none", "pad": 1, "alpha": 0.6})  # fmt: skip
+    return figure
+
+
+@torch.no_grad()
+def save_samples(f, source, path: Path, n: int = 64, columns: int = 8, seed: int = 0) -> None:
+    """A PNG of f(z) for n draws of the source, in rows of `columns`."""
+    from torchvision.utils import save_image
+
+    z = source.sample(n, torch.Generator(next(source.buffers()).device).manual_seed(seed))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_image(f(z), path, nrow=columns, normalize=True, value_range=(-1, 1))

@@ -1,0 +1,123 @@
+"""Chapter 2: what each term of the objective does, and to whom."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from torch import Tensor
+
+import ign_core
+from ignbook.plots.base import DATA, GENERATED, REFINED
+
+
+def forces(f, x: Tensor, z: Tensor, lengths: float = 0.35):
+    """What each term of the objective does to the graph of an f on the line.  x, z: (n, 1); f: (n, 1) -> (n, 1).
+
+    Arrows point down the gradient of the term with respect to the values of f that it may change.
+    """
+    fz = f(z)
+    u = fz.detach().requires_grad_()
+    (slope,) = torch.autograd.grad((u - f(u)).abs().sum(), u)  # of |u - f(u)|, with f frozen
+    with torch.no_grad():
+        fx, ffz = f(x), f(fz)
+        panels_ = {
+            "reconstruction: pulls the graph\nto the diagonal at $x$": (x, fx, (x - fx).sign(), DATA),
+            "idempotence: moves $f(z)$ to\nwhere the graph meets the diagonal": (z, fz, -slope.sign(), REFINED),
+            "tightness: pushes the graph\noff the diagonal at $f(z)$": (fz, ffz, (ffz - fz).sign(), GENERATED),
+        }
+        t = torch.linspace(-2, 2, 401)[:, None]
+        curve = f(t)
+    figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.5), sharey=True)
+    for ax, (title, (a, b, way, colour)) in zip(axes, panels_.items()):
+        ax.plot(t, t, color="0.6", linewidth=0.8, linestyle="--", label="diagonal, $f(y) = y$")
+        ax.plot(t, curve, color="black", linewidth=1.4, label="graph of $f$")
+        ax.plot(x, torch.full_like(x, -1.95), "|", color=DATA, markersize=7, label="data $x$")
+        a, b, way = (v.detach().flatten().numpy() for v in (a, b, way))
+        ax.quiver(a, b, 0 * a, lengths * way, angles="xy", scale_units="xy", scale=1, color=colour, width=0.008, zorder=3)
+        ax.plot(a, b, "o", color=colour, markersize=3.5)
+        ax.set(xlim=(-2, 2), ylim=(-2, 2), xlabel="$y$", aspect="equal")
+        ax.set_title(title, fontsize=9)
+    axes[0].set_ylabel("$f(y)$")
+    axes[0].legend(fontsize=7, loc="upper left")
+    return figure
+
+
+def routing():
+    """The paths of the three terms through copies of f: who is trained (filled) and who only passes the gradient on."""
+    figure, ax = plt.subplots(figsize=(8.4, 3.5))
+    trained, passes, stops = "trained", "passes", "stops"  # what an f does with the gradient; the others are labels
+    rows = {
+        "reconstruction": (["$x$", trained, "$f(x)$"], "$D(x,\\ f(x))$", DATA, "small"),
+        "idempotence": (["$z$", trained, "$f(z)$", passes, "$f(f(z))$"], "$D(f(z),\\ f(f(z)))$", REFINED, "small"),
+        "tightness": (
+            ["$z$", stops, "$\\mathrm{sg}\\,f(z)$", trained, "$f(f(z))$"],
+            "$D(f(z),\\ f(f(z)))$",
+            GENERATED,
+            "large",
+        ),
+    }
+    arrow = {"arrowstyle": "-|>", "linewidth": 1.1, "shrinkA": 0, "shrinkB": 0}
+    for i, (name, (path, loss, colour, way)) in enumerate(rows.items()):
+        y = 2 - i
+        ax.text(-0.5, y, name, color=colour, ha="right", va="center", fontsize=10)
+        places = [1.1 * j for j in range(len(path))]
+        for at, node in zip(places, path):
+            if node in (trained, passes, stops):
+                box = {"boxstyle": "round,pad=0.42", "facecolor": colour if node == trained else "white", "edgecolor": colour,
+                       "linestyle": ":" if node == stops else "-"}  # fmt: skip
+                ax.text(
+                    at, y, "$f$", ha="center", va="center", color="white" if node == trained else "black", bbox=box, fontsize=11
+                )
+            else:
+                ax.text(at, y, node, ha="center", va="center", fontsize=10)
+        for before, at in zip(places, places[1:]):
+            ax.annotate("", (at - 0.42, y), (before + 0.36, y), arrowprops=arrow | {"color": "0.45"})
+        ax.text(5.15, y, f"make {loss} {way}", va="center", fontsize=10)
+        back = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.6, "connectionstyle": "arc3,rad=0.25"}
+        ax.annotate("", (places[path.index(trained)], y + 0.24), (places[-1], y + 0.2), arrowprops=back)
+    ax.set(xlim=(-1.7, 7.9), ylim=(-0.5, 2.75))
+    ax.set_axis_off()
+    return figure
+
+
+def graphs(snapshots: dict[int, object], x: Tensor, z: Tensor):
+    """The graph of an f on the line at steps of training, {step: f}; data x and f(z) as marks.  x, z: (n, 1)."""
+    figure, axes = plt.subplots(1, len(snapshots), figsize=(2.35 * len(snapshots), 2.7), sharey=True, squeeze=False)
+    t = torch.linspace(-2.5, 2.5, 501)[:, None]
+    for ax, (step, f) in zip(axes[0], snapshots.items()):
+        with torch.no_grad():
+            ax.plot(t, t, color="0.6", linewidth=0.8, linestyle="--")
+            ax.plot(t, f(t), color="black", linewidth=1.4)
+            ax.plot(x, x, ".", color=DATA, markersize=3, label="data $x$")
+            fz = f(z)
+            ax.plot(torch.full_like(fz, -2.4), fz, "_", color=GENERATED, markersize=7, alpha=0.4, label="$f(z)$")
+        ax.set(xlim=(-2.5, 2.5), ylim=(-1.9, 1.9), xlabel="$y$", title=f"step {step:,}")
+    axes[0, 0].set_ylabel("$f(y)$")
+    axes[0, 0].legend(fontsize=7, loc="lower right")
+    return figure
+
+
+def clamp_curves(factors=(0.5, 1.5), limit: float = 1.0):
+    """The clamp of tightness and its slope against the error, at D(z, f(z)) = limit, for several a."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.7))
+    error = torch.linspace(0, 3, 200)
+    for a, shade in zip((*factors, None), plt.get_cmap("magma")(np.linspace(0.75, 0.1, len(factors) + 1))):
+        value, slope = ign_core.clamped(error, torch.full_like(error, limit), a)
+        for ax, values in ((left, value), (right, slope)):
+            ax.plot(error, values, color=shade, label=f"$a$ = {a}" if a else "no clamp")
+    left.set(xlabel="$D(f(z), f(f(z)))$, in units of $D(z, f(z))$", ylabel="clamped error", ylim=(0, 3))
+    right.set(xlabel="$D(f(z), f(f(z)))$, in units of $D(z, f(z))$", ylabel="slope $c$", ylim=(0, 1.08))
+    right.legend()
+    return figure
+
+
+def seeds(scores: dict[str, list[dict[str, float]]]):
+    """Dots, one for each seed: {row: [{measure: share in [0, 1]}, one for each seed]}; a panel for each measure."""
+    measures = list(next(iter(scores.values()))[0])
+    figure, axes = plt.subplots(1, len(measures), figsize=(8.4, 0.3 * len(scores) + 0.9), sharey=True, squeeze=False)
+    for ax, measure in zip(axes[0], measures):
+        for i, three in enumerate(scores.values()):
+            ax.plot([score[measure] for score in three], [-i] * len(three), "o", color=GENERATED, markersize=5, alpha=0.7)
+        ax.set(xlim=(-0.03, 1.03), xlabel=f"share: {measure}", ylim=(0.6 - len(scores), 0.4))
+        ax.grid(axis="y", color="0.9")
+    axes[0, 0].set_yticks([-i for i in range(len(scores))], scores)
+    return figure
