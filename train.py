@@ -6,6 +6,7 @@ python train.py classifier                       train the classifier that the m
 python train.py evaluate mnist                   measure a checkpoint, write the numbers into its card
 python train.py evaluate 11_collapse             draw a chapter's figures and tables anew from cards and results files
 python train.py sweep remedies                   train and measure a family of runs, a results file each
+python train.py fetch celeba64                   download a data set that the book never downloads unasked
 python train.py export mnist --out mnist.safetensors --half      weights alone, in half precision
 fabric run --devices 2 train.py mnist            the same on several devices
 """
@@ -21,9 +22,7 @@ import torch
 import tyro
 
 import ign_core
-import ignbook.baselines
-import ignbook.checkpoints
-import ignbook.recipes
+import ignbook  # its modules load when they are first named
 
 RUNS = Path("runs")
 RESULTS = ignbook.checkpoints.shipped("results") / "runs"
@@ -32,7 +31,7 @@ CHAPTERS = Path(__file__).parent / "notebooks"
 
 def main(arguments: list[str]) -> None:
     """Dispatch on the first word: a command or a recipe's name."""
-    commands = {"evaluate": evaluate, "export": export, "sweep": sweep}
+    commands = {"evaluate": evaluate, "export": export, "fetch": fetch, "sweep": sweep}
     commands |= {name: _trainer(recipe) for name, recipe in ignbook.recipes.RECIPES.items()}
     commands |= {name: _classifier(recipe) for name, recipe in ignbook.recipes.CLASSIFIERS.items()}
     if arguments and not arguments[0].startswith("-") and arguments[0] not in commands:
@@ -61,7 +60,6 @@ def _trainer(recipe: ign_core.Recipe):
 
 
 def _train(recipe: ign_core.Recipe, out: Path, resume: bool, threads: int | None, callback=None, **options) -> ign_core.Model:
-    import ignbook.data
 
     if threads is not None:
         torch.set_num_threads(threads)
@@ -89,8 +87,6 @@ def _classifier(recipe: ignbook.recipes.ClassifierRecipe):
     def classifier(
         out: Path = RUNS, recipe: Annotated[ignbook.recipes.ClassifierRecipe, tyro.conf.OmitArgPrefixes] = recipe
     ) -> None:
-        import ignbook.data
-        import ignbook.metrics
 
         began = time.perf_counter()
         net, card = ignbook.metrics.train_classifier(
@@ -122,8 +118,6 @@ def sweep(family: Annotated[str, tyro.conf.Positional], out: Path = RUNS, result
         of: How many parts.
         n: Samples that a run is measured on.
     """
-    import ignbook.data
-    import ignbook.metrics
 
     if family not in ignbook.recipes.SWEEPS:
         raise ValueError(f"family {family!r} is unknown; use one of: {', '.join(ignbook.recipes.SWEEPS)}.")
@@ -163,7 +157,6 @@ class _Course:
         self.rows = json.loads(path.read_text()) if path.exists() else []
 
     def __call__(self, step: int, f: torch.nn.Module) -> None:
-        import ignbook.metrics
 
         if step % self.every == 0:
             self.rows = [row for row in self.rows if row["step"] < step]
@@ -179,11 +172,9 @@ def evaluate(name: Annotated[str, tyro.conf.Positional], n: int = 5_000, seed: i
         n: Samples of each kind.
         seed: Of the source and of the noise.
     """
-    import ignbook.data
-    import ignbook.metrics
 
     if (chapter := CHAPTERS / f"{name}.ipynb").exists():
-        return _execute(chapter)
+        return ignbook.notebooks.execute([chapter])
     model = ignbook.baselines.load(name)
     data, size = (model.card["recipe"][key] for key in ("data", "size"))
     if data in ignbook.data.MANIFOLDS:
@@ -198,15 +189,15 @@ def evaluate(name: Annotated[str, tyro.conf.Positional], n: int = 5_000, seed: i
     print(ignbook.metrics.table(metrics))
 
 
-def _execute(chapter: Path) -> None:
-    """Run a notebook and store its outputs; one that fails is left as it was."""
-    import nbformat
-    from nbclient import NotebookClient
+def fetch(name: Annotated[str, tyro.conf.Positional]) -> None:
+    """Download a data set into the cache, once: mnist (11 MB), fashion (30 MB), celeba64 (1.4 GB, needs gdown).
 
-    notebook = nbformat.read(chapter, as_version=4)
-    resources = {"metadata": {"path": str(chapter.parent)}}
-    NotebookClient(notebook, timeout=600, record_timing=False, resources=resources).execute()
-    ignbook.checkpoints.write_file(chapter, (nbformat.writes(notebook) + "\n").encode())
+    Args:
+        name: Of the data set.
+    """
+
+    ignbook.data.fetch(name)
+    print(f"{name} is in the cache")
 
 
 def export(name: Annotated[str, tyro.conf.Positional], out: Path, half: bool = False) -> None:

@@ -2,12 +2,14 @@
 
     python book/address.py            correct the files
     python book/address.py --check    change nothing; exit with 1 and list the files that disagree
+    python book/address.py --pin      the chapters' first cells install the last commit, whatever comes after it
 
-Nothing but the addresses is touched, so a notebook keeps every other byte.
+Nothing but addresses and commits is touched, so a notebook keeps every other byte.
 """
 
 import os
 import re
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -17,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 URL = r"https://github\.com/[\w.-]+/[\w.-]+?(?=/actions/|/blob/|/issues|\.git\b|[^\w.-]|\.?$|\.\s)"  # of a repository
 SLUG = r"[\w.-]+/[\w.-]+"
 COLAB = rf"(?<=colab\.research\.google\.com/github/){SLUG}(?=/blob/)"
+REVISION = r'(?<=REVISION = \\")[0-9a-f]{40}(?=\\")'  # a commit, in a notebook's JSON
 
 # file or pattern: expressions that match an address, each of which must be found; an address that should be a slug is one
 PLACES = {
@@ -59,17 +62,34 @@ def main(root: Path = ROOT, check: bool = False) -> list[str]:
             if new != text and check:
                 wrong.append(f"{name}: an address other than {url}")
             elif new != text:
-                aside = path.with_name(f".{path.name}.new")
-                aside.write_bytes(new.encode())
-                os.replace(aside, path)
+                write(path, new)
                 print(f"address.py: {name} now says {url}")
     return wrong
 
 
+def pinned(root: Path = ROOT) -> set[str]:
+    """The commits that the chapters' first cells install."""
+    return {commit for path in root.glob("notebooks/*.ipynb") for commit in re.findall(REVISION, path.read_text("utf-8"))}
+
+
+def pin(commit: str, root: Path = ROOT) -> None:
+    """Let every chapter's first cell install that commit."""
+    for path in root.glob("notebooks/*.ipynb"):
+        write(path, re.sub(REVISION, commit, path.read_bytes().decode()))
+
+
+def write(path: Path, text: str) -> None:
+    aside = path.with_name(f".{path.name}.new")
+    aside.write_bytes(text.encode())
+    os.replace(aside, path)
+
+
 if __name__ == "__main__":
-    if sys.argv[1:] not in ([], ["--check"]):
+    if sys.argv[1:] not in ([], ["--check"], ["--pin"]):
         sys.exit(__doc__)
     try:
+        if "--pin" in sys.argv:
+            pin(subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=ROOT, text=True).strip())
         disagree = main(check="--check" in sys.argv)
     except (OSError, KeyError, ValueError) as error:
         sys.exit(f"address.py: {error}")

@@ -28,8 +28,9 @@ def main(path: Path = ROOT / "book" / "static" / "cover.png", n: int = 330) -> N
     z = model.source.sample(10 * n, torch.Generator().manual_seed(3))
     z = z[(z[:, 0].abs() < 2.55) & (z[:, 1].abs() < 1.2)][:n]
     ignbook.plots.style()
-    picture = ignbook.plots.figure_png(ignbook.plots.cover(data[:4000], z, *ign_core.iterate(model.f, z, 2)))
-    Image.open(io.BytesIO(picture)).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+    picture = io.BytesIO()
+    ignbook.plots.cover(data[:4000], z, *ign_core.iterate(model.f, z, 2)).savefig(picture, format="png")
+    Image.open(picture).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
     print(path.relative_to(ROOT))
 
 

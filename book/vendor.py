@@ -2,9 +2,8 @@
 
     python book/vendor.py
 
-MathJax sets the mathematics; RequireJS and the HTML manager of Jupyter widgets draw sliders from the state that a notebook
-stored.  They come from the npm registry, in exact versions with known checksums, and are not committed.  What is already
-there is left alone; the folder appears whole or not at all.
+MathJax sets the mathematics.  It comes from the npm registry, in an exact version with a known checksum, and is not
+committed.  What is already there is left alone; the folder appears whole or not at all.
 """
 
 import base64
@@ -36,47 +35,30 @@ PACKAGES = [
             "es5/sre/mathmaps/nemeth.json": "mathjax/sre/mathmaps/nemeth.json",
         },
     ),
-    (
-        "requirejs@2.3.8",
-        "7/cTSLOdYkNBNJcDMWf+luFvMriVm7eYxp4BcFCsAX0wF421Vyce5SXP17c+Jd5otXKGNehIonFlyQXSowL6Mw==",
-        {"require.js": "widgets/require.js"},
-    ),
-    (
-        "@jupyter-widgets/html-manager@1.0.15",
-        "5thBIV6ymNgmPVOHvzx+gGy8ZSKmSazhtGw4/c4xJDVzRhG9PTeQsRjF3FUTopvFi//SABeNz1yp47bCrJ3CQA==",
-        {
-            "dist/embed-amd.js": "widgets/embed-amd.js",
-            "dist/embed.js.LICENSE.txt": "widgets/LICENSE-html-manager",
-            "dist/1551f4f60c37af51121f.woff2": "widgets/1551f4f60c37af51121f.woff2",  # its icons
-            "dist/7a3337626410ca2f4071.woff2": "widgets/7a3337626410ca2f4071.woff2",
-            "dist/d878b0a6a1144760244f.woff2": "widgets/d878b0a6a1144760244f.woff2",
-        },
-    ),
 ]
 
 
-def main(target: Path = TARGET) -> None:
-    """Fill `target`, unless what is there is of these versions already.  RuntimeError: npm is missing or fails."""
-    wanted = hashlib.sha256(repr(PACKAGES).encode()).hexdigest()
+def main(target: Path = TARGET, packages: list[tuple[str, str, dict[str, str]]] | None = None) -> None:
+    """Fill `target` with `packages`, by default PACKAGES, unless they are there.  RuntimeError: npm is missing or fails."""
+    packages = PACKAGES if packages is None else packages
+    wanted = hashlib.sha256(repr(packages).encode()).hexdigest()
     stamp = target / "VERSIONS"
     if stamp.exists() and stamp.read_text().startswith(wanted):
         return
     npm = shutil.which("npm")
     if npm is None:
-        raise RuntimeError(
-            "npm was not found; install Node.js 18 or later, from whose registry MathJax and the widget scripts come."
-        )
+        raise RuntimeError("npm was not found; install Node.js 18 or later, from whose registry the scripts come.")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="_vendor-", dir=target.parent) as aside:
         new = Path(aside) / "new"
-        for package, checksum, paths in PACKAGES:
+        for package, checksum, paths in packages:
             _unpack(_pack(npm, package, checksum, Path(aside)), paths, new)
-        versions = "\n".join(package for package, _, _ in PACKAGES)
+        versions = "\n".join(package for package, _, _ in packages)
         (new / "VERSIONS").write_text(f"{wanted}\n{versions}\n")
         if target.exists():
             os.replace(target, Path(aside) / "old")  # goes with the temporary folder
         os.replace(new, target)
-    print(f"vendor: {', '.join(package for package, _, _ in PACKAGES)} in {os.path.relpath(target)}")
+    print(f"vendor: {', '.join(package for package, _, _ in packages)} in {os.path.relpath(target)}")
 
 
 def _pack(npm: str, package: str, checksum: str, folder: Path) -> Path:
@@ -102,7 +84,7 @@ def _unpack(archive: Path, paths: dict[str, str], folder: Path) -> None:
         for inside, outside in paths.items():
             found = [name for name in files if name == inside or name.startswith(inside + "/")]
             if not found:
-                raise RuntimeError(f"{archive.name} has no {inside}; correct PACKAGES in book/vendor.py.")
+                raise RuntimeError(f"{archive.name} has no {inside}; correct the paths that are asked for.")
             for name in found:
                 path = folder / (outside + name.removeprefix(inside))
                 path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ MODULES = (
     "data",
     "latent",
     "metrics",
+    "notebooks",
     "plots",
     "projector",
     "recipes",

@@ -251,9 +251,9 @@ def load(name: str, split: str = "train", size: int | None = None) -> Images:
     """A data set by name: "mnist", "fashion" (28x28 grey), "digits8" (scikit-learn's), "celeba64", "drawn" (64x64, colour).
 
     split: "train" or "test".  size: side of the images, None: 32, of faces 64; digits are padded to it, faces shrunk.
-    MNIST comes from the folder $IGN_DATA if that is set (torchvision's layout, .gz files, may be read-only), else by
-    torchvision's download into the cache, else, with no network, from scikit-learn, with a line on stderr that says so.
-    CelebA likewise, from $IGN_DATA/celeba64/celeba64.zip or torchvision's folder celeba, else drawn faces.
+    MNIST comes from the folder $IGN_DATA (torchvision's layout, .gz files, may be read-only), else by torchvision's download
+    into the cache, else, with no network, from scikit-learn, with a line on stderr that says so.  CelebA comes from
+    $IGN_DATA/celeba64/celeba64.zip, or torchvision's folder celeba there or in the cache, where `fetch` puts it, else drawn faces.
     ValueError: unknown name or split, a size that doesn't fit, a file that is missing or damaged.
     """
     if name not in NAMES:
@@ -288,13 +288,21 @@ def _resource(kind: str):
     return getattr(torchvision.datasets, kind)
 
 
+def _given() -> Path | None:
+    """The folder that IGN_DATA names; None where it isn't set.  ValueError: it is set, and is no folder."""
+    if "IGN_DATA" not in os.environ:
+        return None
+    folder = Path(os.environ["IGN_DATA"])
+    if not folder.is_dir():
+        raise ValueError(f"IGN_DATA is set but {folder} is not a folder; name the folder with the data, or unset IGN_DATA.")
+    return folder
+
+
 def _folder(kind: str) -> tuple[Path | None, str]:
     """The folder with the four .gz files, or None and the reason."""
-    if "IGN_DATA" in os.environ:
-        folder = Path(os.environ["IGN_DATA"]) / kind / "raw"
-        if not folder.is_dir():
-            raise ValueError(f"IGN_DATA is set but {folder} is not a folder; put {kind}'s .gz files there or unset IGN_DATA.")
-        return folder, ""
+    given = _given()
+    if given is not None and (given / kind / "raw").is_dir():
+        return given / kind / "raw", ""
     from torchvision.datasets.utils import download_url
 
     folder = _cache() / kind / "raw"
@@ -303,7 +311,8 @@ def _folder(kind: str) -> tuple[Path | None, str]:
             for file, md5 in _resource(kind).resources:
                 _download(download_url, _resource(kind).mirrors, file, folder, md5)
     except (OSError, RuntimeError) as error:
-        return None, f"IGN_DATA is not set and the download failed ({type(error).__name__})"
+        where = "IGN_DATA is not set" if given is None else f"IGN_DATA has no {kind}/raw"
+        return None, f"{where} and the download failed ({type(error).__name__})"
     return folder, ""
 
 
@@ -366,34 +375,58 @@ def _digits8(split: str, size: int) -> Images:
 
 
 def _celeba(split: str, size: int) -> Images:
-    root, origin = _cache(), "torchvision's download"
-    if "IGN_DATA" in os.environ:
-        root, origin = Path(os.environ["IGN_DATA"]), "IGN_DATA"
-        if (path := root / "celeba64" / "celeba64.zip").exists():
-            digest = hashlib.md5(path.read_bytes()).hexdigest()
-            pixels = _kept(f"celeba64-{split}-{digest[:8]}", lambda: _unzipped(path, f"{split}/"))
-            return _unlabelled(pixels, f"celeba64-{split}", size, path.name)
-        if not (root / "celeba").is_dir():
-            raise ValueError(
-                f"IGN_DATA is set but {root} has neither celeba64/celeba64.zip nor torchvision's celeba; unset it or use 'drawn'."
-            )
+    given = _given()
+    if given is not None and (path := given / "celeba64" / "celeba64.zip").exists():
+        digest = hashlib.md5(path.read_bytes()).hexdigest()
+        pixels = _kept(f"celeba64-{split}-{digest[:8]}", lambda: _unzipped(path, f"{split}/"))
+        return _unlabelled(pixels, f"celeba64-{split}", size, path.name)
+    for root, origin in ((given, "IGN_DATA"), (_cache(), "torchvision's download")):
+        if root is not None and (root / "celeba").is_dir():
+            pixels = _kept_celeba(_torchvisions_celeba(root, split), split)
+            return _unlabelled(pixels, f"celeba-{split}", size, origin)
+    where = "IGN_DATA is not set" if given is None else "IGN_DATA has neither celeba64/celeba64.zip nor celeba"
+    print(f"ignbook.data: using drawn faces in place of CelebA, because {where}; `python train.py fetch celeba64` gets it "
+          "once, 1.4 GB.", file=sys.stderr)  # fmt: skip
+    return _drawn(split, size)
+
+
+def _torchvisions_celeba(root: Path, split: str, download: bool = False):
+    """torchvision's data set, cut to 64x64 as usual.  ValueError: not whole."""
     import torchvision
     from torchvision.transforms import CenterCrop, Compose, PILToTensor, Resize
 
+    shape = Compose([Resize(64), CenterCrop(64), PILToTensor()])
     try:
-        with _impatient():
-            shape = Compose([Resize(64), CenterCrop(64), PILToTensor()])
-            images = torchvision.datasets.CelebA(str(root), split, transform=shape, download=origin != "IGN_DATA")
-    except (OSError, RuntimeError, ImportError, ValueError, zipfile.BadZipFile) as error:
-        if origin == "IGN_DATA":
-            raise ValueError(
-                f"{root / 'celeba'} is not torchvision's CelebA, whole and undamaged; get it again or use 'drawn'."
-            ) from error
-        print(f"ignbook.data: using drawn faces in place of CelebA, because IGN_DATA is not set and the download failed "
-              f"({type(error).__name__}).", file=sys.stderr)  # fmt: skip
-        return _drawn(split, size)
-    pixels = _kept(f"celeba-{split}-{len(images)}", lambda: torch.stack([images[i][0] for i in range(len(images))]))
-    return _unlabelled(pixels, f"celeba-{split}", size, origin)
+        return torchvision.datasets.CelebA(str(root), split, transform=shape, download=download)
+    except (OSError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{root / 'celeba'} is not torchvision's CelebA, whole and undamaged; get it again or use 'drawn'."
+        ) from error
+
+
+def _kept_celeba(images, split: str) -> Tensor:
+    return _kept(f"celeba-{split}-{len(images)}", lambda: torch.stack([images[i][0] for i in range(len(images))]))
+
+
+def fetch(name: str) -> None:
+    """Download a data set into the cache: "mnist" (11 MB), "fashion" (30 MB) or "celeba64" (1.4 GB, which `load` never does).
+
+    ValueError: another name, no network, or for CelebA no gdown (`pip install 'ign-book[celeba]'`).
+    """
+    if name in IDX:
+        folder, why = _folder(IDX[name])
+        if folder is None:
+            raise ValueError(f"{IDX[name]} can't be had: {why}.")
+    elif name == "celeba64":
+        try:
+            with _impatient():
+                _torchvisions_celeba(_cache(), "train", download=True)
+        except ImportError:  # torchvision's own words are of Google Drive
+            raise ValueError("CelebA is downloaded by gdown, which is not installed; pip install 'ign-book[celeba]'.") from None
+        except ValueError as error:
+            raise ValueError(f"the download of CelebA failed ({type(error.__cause__).__name__}); try again later.") from error
+    else:
+        raise ValueError(f"{name!r} is not to be fetched; use one of: {', '.join(IDX)}, celeba64.")
 
 
 def sketch_pairs(split: str = "test", size: int = 64) -> tuple[Images, Images]:
@@ -402,8 +435,8 @@ def sketch_pairs(split: str = "test", size: int = 64) -> tuple[Images, Images]:
     From $IGN_DATA/cuhk_sketch64/cuhk_sketch64.zip.  ValueError: not there or damaged, or an unknown split.
     """
     _check_split(split)
-    path = Path(os.environ.get("IGN_DATA", "")) / "cuhk_sketch64" / "cuhk_sketch64.zip"
-    if "IGN_DATA" not in os.environ or not path.exists():
+    path = (_given() or Path()) / "cuhk_sketch64" / "cuhk_sketch64.zip"
+    if _given() is None or not path.exists():
         raise ValueError("the sketches of faces are not there; set IGN_DATA to a folder with cuhk_sketch64/cuhk_sketch64.zip.")
 
     def images(kind: str) -> Images:

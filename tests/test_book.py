@@ -27,14 +27,12 @@ OFFLINE = [  # a browser that asks for nothing of its own accord
     "--no-first-run", "--no-default-browser-check", "--disable-features=MediaRouter,OptimizationHints",
 ]  # fmt: skip
 LOCAL = ("data:", "blob:", "about:")
+REDIRECT = re.compile(r'http-equiv="Refresh" content="0; url=([^"]+)"', re.I)
+A4 = 718  # pixels between margins of 10 mm
 
 # Runs in the page after everything has been loaded; returns what only the rendered page knows.
 PROBE = r"""async () => {
   if (window.MathJax && MathJax.startup) await MathJax.startup.promise;
-  const deadline = Date.now() + 10000;
-  const views = [...document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]')];
-  const drawn = () => document.querySelectorAll('.jupyter-widgets').length > 0;
-  while (views.length && !drawn() && Date.now() < deadline) await new Promise(r => setTimeout(r, 50));
   const problems = [];
   const short = s => s.replace(/\s+/g, ' ').trim().slice(0, 80);
 
@@ -48,7 +46,8 @@ PROBE = r"""async () => {
   for (const bad of document.querySelectorAll('mjx-merror, mjx-container [style*="color: red"]'))
     problems.push('mathematics with an error: ' + short(bad.getAttribute('data-mjx-error') || bad.parentElement.outerHTML));
 
-  if (views.length && !drawn()) problems.push('widgets not rendered');
+  if (document.querySelector('script[type="application/vnd.jupyter.widget-view+json"]'))
+    problems.push('a stored widget, and no script to draw it: use a player');
   for (const box of document.querySelectorAll('.ign-player')) {
     const img = box.querySelector('img');
     for (const slider of box.querySelectorAll('input')) {
@@ -68,7 +67,43 @@ PROBE = r"""async () => {
   }
   const ids = [...document.querySelectorAll('[id], a[name]')].map(e => e.id || e.getAttribute('name'));
   const links = [...document.querySelectorAll('a[href]')].map(a => a.getAttribute('href'));
-  return {problems, ids, links, mathematics: document.querySelectorAll('mjx-container').length, widgets: views.length};
+  return {problems, ids, links, mathematics: document.querySelectorAll('mjx-container').length};
+}"""
+
+# axe-core finds what keeps people out of a page; it is fetched once, into pytest's cache
+AXE = (
+    "axe-core@4.14.1",
+    "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==",
+    {"axe.min.js": "axe.min.js", "LICENSE": "LICENSE"},
+)
+
+# Unfolds all that is folded, as axe sees only what can be seen, and lets it run with all rules that it has by default.
+BARRIERS = r"""async () => {
+  if (window.MathJax && MathJax.startup) await MathJax.startup.promise;
+  document.querySelectorAll('details').forEach(e => e.open = true);
+  document.querySelectorAll('.toggle-hidden .toggle-button').forEach(e => e.click());
+  await Promise.all(document.getAnimations().map(fade => fade.finished));
+  await new Promise(r => requestAnimationFrame(() => setTimeout(r, 50)));  // what has been unfolded is measured then
+  const {violations} = await axe.run({resultTypes: ['violations']});
+  return violations.flatMap(({id, impact, nodes}) => nodes.map(({html, failureSummary}) =>
+    `${id} (${impact}): ${html.slice(0, 150)}: ${failureSummary}`.replace(/\s+/g, ' ')));
+}"""
+
+# Runs in a page of which the rules for print hold, as wide as a sheet of A4 between its margins.
+PAPER = r"""async () => {
+  if (window.MathJax && MathJax.startup) await MathJax.startup.promise;
+  dispatchEvent(new Event('beforeprint'));
+  await new Promise(r => requestAnimationFrame(() => setTimeout(r, 50)));
+  const problems = [], main = document.querySelector('article, main') || document.body;
+  const name = e => `${e.localName}: ${(e.alt || e.textContent).replace(/\s+/g, ' ').trim().slice(0, 80)}`;
+  for (const e of main.querySelectorAll('pre, table, img, mjx-container'))
+    if (e.getBoundingClientRect().right > innerWidth + 1 || getComputedStyle(e).overflowX !== 'visible' && e.scrollWidth > e.clientWidth + 1)
+      problems.push('cut off on paper: ' + name(e));
+  for (const e of main.querySelectorAll('details:not([open]), .toggle-hidden')) problems.push('folded on paper: ' + name(e));
+  for (const e of main.querySelectorAll('details.hide > summary, button, input'))
+    if (e.checkVisibility({visibilityProperty: true})) problems.push('nothing to press on paper: ' + name(e));
+  if (document.documentElement.dataset.theme === 'dark') problems.push('dark on paper');
+  return problems;
 }"""
 
 
@@ -120,7 +155,7 @@ def pages_of(folder: Path) -> list[str]:
 
 
 def visit(browser, url: str, home: str) -> dict:
-    """Open one page and report problems, ids, links, mathematics, widgets.  A request that doesn't begin with `home` is refused."""
+    """Open one page and report problems, ids, links, mathematics.  A request that doesn't begin with `home` is refused."""
     problems = []
     context = browser.new_context(viewport={"width": 1280, "height": 900}, service_workers="block")
     page = context.new_page()
@@ -182,9 +217,9 @@ def inspect(browser, folder: Path) -> tuple[dict[str, dict], list[str]]:
         for name in pages_of(folder):
             html = (folder / name).read_text(encoding="utf-8")
             problems += [f"{name}: {problem}" for problem in static_problems(html)]
-            redirect = re.search(r'http-equiv="Refresh" content="0; url=([^"]+)"', html, re.I)
+            redirect = REDIRECT.search(html)
             if redirect:
-                reports[name] = {"problems": [], "ids": [], "links": [redirect[1]], "mathematics": 0, "widgets": 0}
+                reports[name] = {"problems": [], "ids": [], "links": [redirect[1]], "mathematics": 0}
             else:
                 reports[name] = visit(browser, home + name, home)
             problems += [f"{name}: {problem}" for problem in reports[name]["problems"]]
@@ -192,6 +227,53 @@ def inspect(browser, folder: Path) -> tuple[dict[str, dict], list[str]]:
         server.shutdown()
         server.server_close()
     return reports, problems + broken_links(reports, folder)
+
+
+def opened(browser, folder: Path, **settings):
+    """Every page of a folder but those that lead on at once, in turn, loaded: (name, page), in contexts of these settings."""
+    server = serve(folder)
+    home = f"http://127.0.0.1:{server.server_port}/"
+    try:
+        for name in pages_of(folder):
+            if REDIRECT.search((folder / name).read_text(encoding="utf-8")):
+                continue
+            context = browser.new_context(service_workers="block", **settings)
+            context.route(lambda url: not url.startswith((home, *LOCAL)), lambda route: route.abort())
+            page = context.new_page()
+            page.goto(home + name, wait_until="load")
+            yield name, page
+            context.close()
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def barriers(browser, folder: Path, axe: str) -> list[str]:
+    """What axe finds on the pages of a folder, wide in the light and narrow in the dark."""
+    problems = []
+    for width, scheme in ((1280, "light"), (390, "dark")):
+        for name, page in opened(browser, folder, viewport={"width": width, "height": 900}, color_scheme=scheme):
+            page.evaluate(axe)
+            problems += [f"{name}, {width} px, {scheme}: {problem}" for problem in page.evaluate(BARRIERS)]
+    return problems
+
+
+def spoilt_on_paper(browser, folder: Path) -> list[str]:
+    problems = []
+    for name, page in opened(browser, folder, viewport={"width": A4, "height": 1000}, color_scheme="dark"):
+        page.emulate_media(media="print", color_scheme="dark")
+        problems += [f"{name}: {problem}" for problem in page.evaluate(PAPER)]
+    return problems
+
+
+@pytest.fixture(scope="module")
+def axe(request) -> str:
+    folder = request.config.cache.mkdir("axe") / AXE[0]
+    try:
+        load_vendor().main(folder, [AXE])
+    except (OSError, RuntimeError) as error:
+        unavailable(str(error))
+    return (folder / "axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -227,6 +309,33 @@ def test_pages_work_from_disk(browser, book):
         assert not problems, f"{name}: {problems}"
 
 
+def test_nothing_keeps_readers_out(browser, book, axe):
+    problems = barriers(browser, book, axe)
+    assert not problems, "\n".join(problems)
+
+
+def test_a_keyboard_scrolls_what_is_too_wide(browser, book):
+    waiting = {"table": ".pst-scrollable-table-container", "code": ".cell_input pre", "output": ".cell_output pre"}
+    for _, page in opened(browser, book, viewport={"width": 390, "height": 900}):
+        for kind, selector in list(waiting.items()):
+            box = page.locator(f"{selector}[tabindex='0']").filter(visible=True)
+            if box.count():
+                box.first.focus()
+                page.keyboard.press("ArrowRight")
+                page.wait_for_function("document.activeElement.scrollLeft > 0", timeout=3000)
+                assert box.first.get_attribute("role") == "group"
+                assert box.first.get_attribute("aria-label").lower().startswith(kind)
+                del waiting[kind]
+        if not waiting:
+            break
+    assert not waiting
+
+
+def test_paper_has_all_that_a_screen_has(browser, book):
+    problems = spoilt_on_paper(browser, book)
+    assert not problems, "\n".join(problems)
+
+
 def test_github_pages_will_keep_the_folders_with_an_underscore(book):
     assert (book / ".nojekyll").exists()
 
@@ -243,6 +352,10 @@ BROKEN = """<!doctype html><html lang="en"><head><title>broken</title>
 <a href="https://example.org/">fine too</a>
 <script type="application/vnd.jupyter.widget-view+json">{"model_id": "1"}</script>
 <div class="ign-player"><img src="there.svg" alt="picture"><input type="range" min="0" max="3" value="0"></div>
+<p style="color: #ccc">Hardly to be seen.</p>
+<pre style="width: 300px; overflow: auto">a line of code that is longer than the box in which it stands, which scrolls</pre>
+<table style="width: 2000px"><tr><td>too wide for any sheet</td></tr></table>
+<details><summary>Folded</summary><img src="there.svg"></details>
 </main></body></html>"""
 NOTICED = [
     "script from elsewhere: https://cdn.example.org/lib.js",
@@ -257,7 +370,7 @@ NOTICED = [
     "mathematics with an error",
     "image does not load: gone.png",
     "image without alt text: there.svg",
-    "widgets not rendered",
+    "a stored widget",
     "a slider that changes nothing",
     "link to #nowhere: nothing has that id",
     "link to missing.html: no such file",
@@ -266,12 +379,17 @@ NOTICED = [
 
 
 @pytest.fixture(scope="module")
-def problems_of_broken(browser, tmp_path_factory):
+def broken(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("broken")
     (folder / "broken.html").write_text(BROKEN)
     (folder / "other.html").write_text('<!doctype html><html><head><link rel="icon" href="data:,"></head><body></body></html>')
     (folder / "there.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')
-    return inspect(browser, folder)[1]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def problems_of_broken(browser, broken):
+    return inspect(browser, broken)[1]
 
 
 @pytest.mark.parametrize("problem", NOTICED)
@@ -284,12 +402,30 @@ def test_the_checks_do_not_notice_what_is_right(problems_of_broken):
     assert not any(found.startswith("other.html") for found in problems_of_broken)
 
 
-@pytest.fixture
-def vendor(monkeypatch, tmp_path):
-    """book/vendor.py with one small package, and an npm on PATH that makes it; set NPM_FAILS for one that cannot."""
+def test_what_keeps_readers_out_is_noticed(browser, broken, axe):
+    found = [problem for problem in barriers(browser, broken, axe) if problem.startswith("broken.html, 1280 px, light")]
+    rules = ["image-alt (critical)", "label (critical)", "color-contrast (serious)", "scrollable-region-focusable (serious)"]
+    assert all(any(rule in problem for problem in found) for rule in rules), "\n".join(found)
+    assert sum("image-alt" in problem for problem in found) == 2  # one of them is folded
+
+
+def test_what_is_spoilt_on_paper_is_noticed(browser, broken):
+    found = "\n".join(spoilt_on_paper(browser, broken))
+    for problem in ("cut off on paper: pre", "cut off on paper: table", "folded on paper: details", "press on paper: input"):
+        assert problem in found
+
+
+def load_vendor():
     spec = importlib.util.spec_from_file_location("vendor", ROOT / "book" / "vendor.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def vendor(monkeypatch, tmp_path):
+    """book/vendor.py with one small package, and an npm on PATH that makes it; set NPM_FAILS for one that cannot."""
+    module = load_vendor()
     with tarfile.open(tmp_path / "small-1.0.0.tgz", "w:gz") as tar:
         for name in ("package/dist/a.js", "package/dist/deep/b.js", "package/other.js"):
             info = tarfile.TarInfo(name)

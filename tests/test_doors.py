@@ -18,6 +18,7 @@ import pytest
 import yaml
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -252,4 +253,5 @@ def test_the_container_sets_itself_up_by_the_makefile():
     container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
     (target,) = re.fullmatch(r"make (\w+)", container["postCreateCommand"]).groups()
     assert re.search(rf"(?m)^{target}:", (ROOT / "Makefile").read_text())
-    assert "python:3." in container["image"]
+    (version,) = re.findall(r"(?m)^FROM python:(\S+)-", (ROOT / ".devcontainer" / container["build"]["dockerfile"]).read_text())
+    assert SpecifierSet(PROJECT["requires-python"]).contains(version)

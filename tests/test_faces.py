@@ -167,6 +167,7 @@ def places(tmp_path, monkeypatch, few):
     """IGN_DATA and the cache in a folder of this test."""
     monkeypatch.setenv("IGN_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("IGN_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "data").mkdir()
     return tmp_path
 
 
@@ -202,9 +203,6 @@ def test_a_cache_that_cannot_be_written_does_no_harm(places):
 
 
 def test_missing_and_damaged_faces_get_one_sentence(places):
-    with pytest.raises(ValueError, match="celeba64.zip") as caught:
-        ignbook.data.load("celeba64")
-    one_sentence(caught)
     path = places / "data" / "celeba64" / "celeba64.zip"
     pictures(path, {"train": 3})
     with pytest.raises(ValueError, match="no images in test/") as caught:
@@ -223,17 +221,31 @@ def test_missing_and_damaged_faces_get_one_sentence(places):
     one_sentence(caught)
 
 
-def test_with_no_network_drawn_faces_come_and_one_line_says_so(places, monkeypatch, capsys):
-    monkeypatch.delenv("IGN_DATA")
-
-    def unreachable(*_, **__):
-        raise RuntimeError("no network")
-
-    monkeypatch.setattr(torchvision.datasets, "CelebA", unreachable)
+@pytest.mark.parametrize("given", [False, True])
+def test_without_celeba_drawn_faces_come_unasked_for_no_download_and_one_line_says_so(places, monkeypatch, capsys, given):
+    if not given:
+        monkeypatch.delenv("IGN_DATA")
+    monkeypatch.setattr(torchvision.datasets, "CelebA", None)  # 1.4 GB: not without being told
     data = ignbook.data.load("celeba64", "test")
     assert data.card["name"] == "drawn-test"
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1 and "drawn faces" in lines[0] and "RuntimeError" in lines[0]
+    assert len(lines) == 1 and "drawn faces" in lines[0] and "fetch celeba64" in lines[0]
+    assert ("IGN_DATA has neither" if given else "IGN_DATA is not set") in lines[0]
+
+
+@pytest.mark.parametrize(
+    "error, words",
+    [(RuntimeError("quota"), r"failed \(RuntimeError\)"), (ImportError("gdown"), "pip install 'ign-book.celeba.'")],
+)
+def test_a_fetch_that_fails_gets_one_sentence(places, monkeypatch, error, words):
+    def unreachable(*_, **options):
+        assert options["download"]
+        raise error
+
+    monkeypatch.setattr(torchvision.datasets, "CelebA", unreachable)
+    with pytest.raises(ValueError, match=words) as caught:
+        ignbook.data.fetch("celeba64")
+    one_sentence(caught)
 
 
 def test_torchvisions_celeba_is_cut_as_usual(places, monkeypatch):

@@ -112,6 +112,38 @@ def test_fit_is_the_plain_loop(recipe):
     assert not model.f.training and not any(p.requires_grad for p in model.f.parameters())
 
 
+def test_whoever_iterates_a_run_owns_the_loop():
+    """Step by step, stopped in between and gone on with: the same training as fit's."""
+    data, whole = data_of(TINY), train(TINY)
+    run = ign_core.Run(ign_core.build(TINY), ign_core.source_of(TINY, data), TINY)
+    for step, losses, average in run.train(data):
+        assert math.isfinite(losses.total.item()) and average is run.average
+        if step == 2:
+            break
+    assert run.step == 2 and not same(run.average, whole.f)
+    assert [step for step, _, _ in run.train(data)] == [3, 4, 5, 6]
+    assert same(run.average, whole.f) and not list(run.train(data))
+
+
+def test_the_demonstration_trains_and_draws(tmp_path, monkeypatch):
+    import matplotlib.pyplot as plt
+    from PIL import Image
+
+    fits = []
+
+    def short(f, source, data, recipe, **options):
+        fits.append(recipe)
+        return fit(f, source, data, replace(recipe, steps=20), progress=False, **options)
+
+    plt.switch_backend("Agg")
+    monkeypatch.setattr(ign_core, "fit", short)
+    ign_core.demo(tmp_path / "moons.png")
+    with Image.open(tmp_path / "moons.png") as image:
+        assert image.width > 1000
+    assert len(fits) == 1 and fits[0].steps * fits[0].batch < 3e6  # half a minute of one core
+    plt.close("all")
+
+
 def test_the_average_is_an_exponential_one():
     """Against its definition, as a sum over all steps, in float64."""
     seen = []

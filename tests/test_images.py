@@ -206,12 +206,13 @@ def test_a_missing_file_is_named_in_one_sentence(small, file):
     assert len(ignbook.data.load("mnist")) == 7
 
 
-@pytest.mark.parametrize("place", ["", "nonesuch", "file"])
-def test_ign_data_without_mnist_gets_one_sentence(tmp_path, monkeypatch, place):
+@pytest.mark.parametrize("place", ["nonesuch", "file"])
+@pytest.mark.parametrize("name", ["mnist", "celeba64"])
+def test_ign_data_that_is_no_folder_gets_one_sentence(tmp_path, monkeypatch, place, name):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("IGN_DATA", str(tmp_path / place))
-    with pytest.raises(ValueError, match="IGN_DATA is set but .*MNIST.* unset IGN_DATA") as caught:
-        ignbook.data.load("mnist")
+    with pytest.raises(ValueError, match="IGN_DATA is set but .* not a folder; .* unset IGN_DATA") as caught:
+        ignbook.data.load(name)
     one_sentence(caught)
 
 
@@ -277,8 +278,21 @@ def test_the_second_mirror_is_asked(online, monkeypatch, capsys):
     assert online[0].startswith("https://second.invalid/") and capsys.readouterr().err == ""
 
 
-def test_with_no_network_the_digits_come_and_one_line_says_so(small, monkeypatch, capsys):
+def test_a_folder_without_mnist_is_as_good_as_none(online, tmp_path, monkeypatch):
+    (tmp_path / "else").mkdir()
+    monkeypatch.setenv("IGN_DATA", str(tmp_path / "else"))
+    assert len(ignbook.data.load("mnist")) == 7 and online
+    with pytest.raises(ValueError, match="not to be fetched") as caught:
+        ignbook.data.fetch("drawn")
+    one_sentence(caught)
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_with_no_network_the_digits_come_and_one_line_says_so(small, monkeypatch, capsys, tmp_path, given):
     monkeypatch.delenv("IGN_DATA")
+    if given:  # a folder, with something else in it
+        (tmp_path / "else").mkdir()
+        monkeypatch.setenv("IGN_DATA", str(tmp_path / "else"))
 
     def download_url(*_, **__):
         assert 0 < socket.getdefaulttimeout() < 120  # a network that swallows packets must not hang a reader
@@ -291,11 +305,15 @@ def test_with_no_network_the_digits_come_and_one_line_says_so(small, monkeypatch
     lines = printed.err.splitlines()
     assert len(lines) == 2 and printed.out == ""  # one a split
     for line in lines:
-        assert "scikit-learn" in line and "MNIST" in line and "IGN_DATA is not set" in line and "URLError" in line
+        assert "scikit-learn" in line and "MNIST" in line and "URLError" in line
+        assert ("IGN_DATA has no MNIST/raw" if given else "IGN_DATA is not set") in line
     assert socket.getdefaulttimeout() == timeout
     assert train.card["name"] == "digits8-train" and (len(train), len(test)) == (1500, 297)
     assert ignbook.data.load("mnist") is train and capsys.readouterr().err == ""  # and not again at every call
     assert not content(cached())
+    with pytest.raises(ValueError, match="MNIST can't be had: .* the download failed") as caught:
+        ignbook.data.fetch("mnist")
+    one_sentence(caught)
 
 
 def test_a_cache_that_cannot_be_written_falls_back_too(online, tmp_path, monkeypatch, capsys):

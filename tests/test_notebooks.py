@@ -1,6 +1,7 @@
 """The form of the chapters.  That their outputs are those of a new run is nbval's part, in `make test`."""
 
 import ast
+import importlib.util
 import json
 import re
 import subprocess
@@ -10,9 +11,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+import ignbook.notebooks
+import ignbook.plots
+
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-IGNORED_AT_MOST = 1  # cells of a chapter whose outputs nbval does not compare: the one to drag
+IGNORED_AT_MOST = 0  # cells of a chapter whose outputs nbval does not compare
 
 HEADINGS = [r"## .*\bpicture\b", r"## Common mistakes", r"## Exercises", r"## Recap"]
 INSTALL = """import importlib.util
@@ -20,8 +24,10 @@ import subprocess
 import sys
 
 REPOSITORY = "{address}"
+REVISION = "{commit}"
 if importlib.util.find_spec("ign_core") is None:  # in Colab nothing is installed yet
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"ign-book @ git+{{REPOSITORY}}"], check=True)"""
+    book = f"ign-book @ git+{{REPOSITORY}}@{{REVISION}}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", book], check=True)"""
 ELSEWHERE = r"(?<![\w.:/])/(?:home|root|tmp|work|Users|content|mnt|opt|usr|var)/\w|\b[A-Z]:\\\\?[A-Za-z]"  # absolute paths
 HOSTS = r"(?i)\b(?:pypi\.org|files\.pythonhosted|localhost:\d|127\.0\.0\.1)"  # that a reader has no use for
 
@@ -37,6 +43,10 @@ def texts(cell: dict):
         for kind, value in output.get("data", {}).items():
             if kind.startswith("text/"):
                 yield "".join(value)
+
+
+def picture(output: dict) -> bool:
+    return any(kind.startswith("image/") for kind in output.get("data", {}))
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -84,7 +94,7 @@ def test_outputs_are_stored(chapter):
         prints = any(isinstance(f, ast.Name) and f.id in ("print", "display") for f in calls)
         shows = bool(calls) and body[-1:] and isinstance(calls[-1], ast.Name) and calls[-1].id in ("Markdown", "HTML")
         assert cell["outputs"] or not (prints or shows), source(cell)[:200]
-    assert any("image/png" in output.get("data", {}) for cell in chapter["code"] for output in cell["outputs"])
+    assert any(picture(output) for cell in chapter["code"] for output in cell["outputs"])
 
 
 def test_no_errors_no_warnings_no_progress_bars(chapter):
@@ -104,6 +114,23 @@ def test_ignored_cells_are_few(chapter):
     assert not any("nbval-skip" in cell["metadata"].get("tags", []) for cell in ignored)
 
 
+def test_cells_say_what_their_outcome_depends_on(chapter):
+    """As `ignbook.notebooks.stamp` writes it; else the comparison would go by what a cell was once."""
+    sources = [source(cell) for cell in chapter["code"]]
+    for cell, keys, trained in zip(chapter["code"], ignbook.notebooks.data_of(sources), ignbook.notebooks.live(sources)):
+        about = cell["metadata"].get("ign", {})
+        assert (set(about.get("data", {})), about.get("live", False)) == (keys, trained), source(cell)[:200]
+        assert "execution" not in cell["metadata"]
+
+
+def test_pictures_tell_what_they_show(chapter):
+    for cell in chapter["code"]:
+        for output in cell["outputs"]:
+            if picture(output) or "ign-player" in "".join(output.get("data", {}).get("text/html", "")):
+                text = "".join(output["data"]["text/plain"])
+                assert ignbook.plots.from_text(text), f"run `make notebooks`: {source(cell)[:200]}"
+
+
 def test_no_paths_or_hosts_of_the_machine_that_ran_it(chapter):
     for cell in chapter["cells"]:
         for text in (source(cell), *texts(cell)):
@@ -121,7 +148,8 @@ def test_first_cells(chapter):
     assert badge == f"[![Open in Colab](../book/static/colab.svg)]({colab})"
     assert "What you will be able to do" in promise and len(re.findall(r"(?m)^[-*] ", promise)) in (3, 4)
     assert second["cell_type"] == "code" and "hide-cell" in second["metadata"].get("tags", [])
-    assert source(second).strip() == INSTALL.format(address=address)
+    (commit,) = address_of_the_book().pinned()
+    assert source(second).strip() == INSTALL.format(address=address, commit=commit)
 
 
 def test_skeleton(chapter):
@@ -132,7 +160,7 @@ def test_skeleton(chapter):
 
 def test_every_picture_has_alt_text(chapter):
     for cell in chapter["code"]:
-        if any("image/png" in output.get("data", {}) for output in cell["outputs"]):
+        if any(map(picture, cell["outputs"])):
             alt = cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "")
             assert len(alt.strip()) >= 20, f"no alt text: {source(cell)[:200]}"
         for tag in re.findall(r"<img\b[^>]*>", "\n".join(texts(cell))):
@@ -158,9 +186,9 @@ def test_three_exercises_with_executed_solutions(chapter):
                 solutions[inside] = []
     assert inside is None and list(solutions) == labels
     for label, cells in solutions.items():
-        assert any(
-            isinstance(node, ast.Assert) for cell in cells for node in ast.walk(ast.parse(source(cell)))
-        ), f"the solution of {label} checks nothing"  # fmt: skip
+        nodes = [node for cell in cells for node in ast.walk(ast.parse(source(cell)))]
+        claims = [node for node in nodes if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "claim"]
+        assert claims or any(isinstance(node, ast.Assert) for node in nodes), f"the solution of {label} checks nothing"
         assert all(cell["execution_count"] for cell in cells)
 
 
@@ -174,8 +202,8 @@ def test_links_lead_somewhere(chapter):
     assert (later[0] if later else "../book/index.md") in links
 
 
-def test_figures_are_sized_for_a_page(chapter):
-    assert chapter["path"].stat().st_size < 8e6
+def test_figures_are_sized_for_a_page():
+    assert sum(path.stat().st_size for path in NOTEBOOKS) < 8e6  # each execution adds that to the history
 
 
 def test_the_repository_address_is_the_same_everywhere():
@@ -183,10 +211,29 @@ def test_the_repository_address_is_the_same_everywhere():
     assert done.returncode == 0, done.stderr
 
 
-def test_a_new_address_changes_nothing_but_the_address(tmp_path):
-    sys.path.insert(0, str(ROOT / "book"))
-    import address
+def address_of_the_book():
+    """book/address.py, which is no module of a package."""
+    spec = importlib.util.spec_from_file_location("address", ROOT / "book" / "address.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
+
+def test_the_first_cells_install_a_commit_of_this_history():
+    (commit,) = address_of_the_book().pinned()
+    if (
+        subprocess.run(["git", "rev-parse", "--is-shallow-repository"], cwd=ROOT, capture_output=True, text=True).stdout
+        != "false\n"
+    ):
+        pytest.skip("this is no whole git checkout")
+    done = subprocess.run(["git", "merge-base", "--is-ancestor", commit, "HEAD"], cwd=ROOT)
+    assert done.returncode == 0, f"no commit {commit} leads here; run `python book/address.py --pin`"
+    files = subprocess.check_output(["git", "ls-tree", "--name-only", commit, "ign_core.py", "ignbook"], cwd=ROOT, text=True)
+    assert files.split() == ["ign_core.py", "ignbook"]  # what the chapters import
+
+
+def test_a_new_address_changes_nothing_but_the_address(tmp_path):
+    address = address_of_the_book()
     old, new = address.address(ROOT), "https://github.com/someone-else/a.fork_1"
     files = [path for pattern in address.PLACES for path in ROOT.glob(pattern)] + [ROOT / "pyproject.toml"]
     for path in files:

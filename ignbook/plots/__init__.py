@@ -37,8 +37,10 @@ from ignbook.plots.measuring import (
     strips,
 )
 from ignbook.plots.objective import clamp_curves, forces, graphs, routing, seeds
+from ignbook.plots.pictures import Frame, frame
 from ignbook.plots.plane import against_ratio, cover, drift_grid, drift_maps, film, landscape, moves, picture_manifold, supports
-from ignbook.plots.players import figure_png, player, png, webp
+from ignbook.plots.players import Player, player, without_frames
+from ignbook.plots.summary import as_text, differences, from_text, summary
 from ignbook.plots.theory import (
     clamped_responses,
     generator_losses,
@@ -52,6 +54,8 @@ from ignbook.plots.theory import (
 )
 from ignbook.plots.training import by_setting, class_shares, courses, history, mixture, spectra, three_ends
 
+figure_png = png = webp = frame  # older names
+
 __all__ = [
     "COLOURS",
     "DATA",
@@ -63,8 +67,11 @@ __all__ = [
     "REPORT",
     "SOURCE",
     "STRENGTHS",
+    "Frame",
+    "Player",
     "against_lambda",
     "against_ratio",
+    "as_text",
     "attribute_errors",
     "birthdays",
     "by_row",
@@ -77,11 +84,14 @@ __all__ = [
     "courses",
     "cover",
     "cumulative",
+    "differences",
     "drift_grid",
     "drift_maps",
     "figure_png",
     "film",
     "forces",
+    "frame",
+    "from_text",
     "gallery",
     "generator_losses",
     "graphs",
@@ -120,7 +130,9 @@ __all__ = [
     "stretches_of",
     "strips",
     "style",
+    "summary",
     "supports",
     "three_ends",
     "webp",
+    "without_frames",
 ]

@@ -1,76 +1,74 @@
 """Sliders over ready-made frames, which work in the rendered book with no kernel."""
 
+import base64
+import hashlib
+import html
+import json
 import math
+import re
 
-import matplotlib.pyplot as plt
-import torch
-from torch import Tensor
+from ignbook.plots.summary import as_text
 
-from ignbook.plots.base import _grid
+
+class Player:
+    """What `player` returns.  data: its HTML; its text tells labels, values and what the frames show."""
+
+    def __init__(self, data: str, text: str):
+        self.data, self.text = data, text
+
+    def _repr_html_(self) -> str:
+        return self.data
+
+    def __repr__(self) -> str:
+        return self.text
 
 
 def player(frames: list[bytes], values: list, label: str, alt: str, width: int = 560, second: tuple[list, str] | None = None):
-    """A slider over ready-made frames, PNG or WebP, that works in the rendered book, with no kernel; one value for each frame.
+    """A slider over ready-made pictures (`frame`, or bytes of a WebP or PNG) that works in the rendered book, with no kernel.
 
-    second: values and label of a second slider.  The frames then stand row by row, all of the first value come first.
-    Returns an IPython HTML object.  Tag its cell nbval-ignore-output: the bytes of a picture differ between machines.
+    values: one for each frame.  second: values and label of a second slider; the frames then stand row by row, all of the
+    first value come first.  Returns a `Player`, which a notebook shows.
     ValueError: the number of frames is another than the values need.
     """
-    import base64
-    import json
-    import uuid
-
-    from IPython.display import HTML
-
     dials = [(values, label)] + ([second] if second else [])
     if len(frames) != (needed := math.prod(len(of) for of, _ in dials)):
         raise ValueError(f"{len(frames)} frames don't fit sliders of {needed} positions in all; give one frame for each.")
-    name = f"player-{uuid.uuid4().hex[:8]}"
+    texts, labels = [[str(v) for v in of] for of, _ in dials], [text for _, text in dials]
+    # from the content, so that it is the same in every run; on one page no two players have the same words
+    name = f"player-{hashlib.md5(json.dumps([labels, texts, alt]).encode()).hexdigest()[:8]}"
     kinds = ["webp" if frame[8:12] == b"WEBP" else "png" for frame in frames]
     urls = [f"data:image/{kind};base64,{base64.b64encode(frame).decode()}" for kind, frame in zip(kinds, frames)]
-    sliders = "\n".join(f"""<label style="display:flex;gap:.7em;align-items:center"><span>{text}</span>
-<input type="range" min="0" max="{len(of) - 1}" value="0" style="flex:1" aria-label="{text}">
-<output style="min-width:4em">{of[0]}</output></label>""" for of, text in dials)  # fmt: skip
-    texts = [[str(v) for v in of] for of, _ in dials]
-    return HTML(f"""<div id="{name}" class="ign-player" style="max-width:{width}px">
-<img src="{urls[0]}" alt="{alt}" style="width:100%;image-rendering:pixelated">
+    sliders = "\n".join(f"""<div style="display:flex;gap:.7em;align-items:center">
+<label for="{name}-{i}">{html.escape(text)}</label>
+<input id="{name}-{i}" type="range" min="0" max="{len(of) - 1}" value="0" aria-valuetext="{html.escape(of[0])}" style="flex:1">
+<output for="{name}-{i}" aria-live="polite" style="min-width:4em">{html.escape(of[0])}</output></div>"""
+                        for i, (of, text) in enumerate(zip(texts, labels)))  # fmt: skip
+    data = f"""<div id="{name}" class="ign-player" style="max-width:{width}px">
+<img src="{urls[0]}" alt="{html.escape(alt)}" style="width:100%;image-rendering:pixelated">
 {sliders}</div>
 <script>(() => {{
-  const box = document.getElementById("{name}"), values = {json.dumps(texts)}, urls = {json.dumps(urls)};
+  const box = document.getElementById("{name}"), values = {_script(texts)}, urls = {_script(urls)};
   const dials = [...box.querySelectorAll("input")], outputs = box.querySelectorAll("output");
   const show = () => {{
     box.querySelector("img").src = urls[dials.reduce((i, dial, d) => i * values[d].length + Number(dial.value), 0)];
-    dials.forEach((dial, d) => outputs[d].value = values[d][Number(dial.value)]);
+    dials.forEach((dial, d) => {{
+      outputs[d].value = values[d][Number(dial.value)];
+      dial.setAttribute("aria-valuetext", outputs[d].value);
+    }});
   }};
   dials.forEach((dial) => dial.addEventListener("input", show));
-}})();</script>""")
+}})();</script>"""
+    records = [{"player": labels, "values": texts}]
+    for i, frame in enumerate(frames):
+        records += [{"frame": i}, *getattr(frame, "summary", [])]
+    return Player(data, as_text(records))
 
 
-def png(x: Tensor, columns: int = 8) -> bytes:
-    """Images (n, C, H, W) in [-1, 1] as the bytes of one PNG, in rows of `columns`: a frame for `player`."""
-    return _encoded(x, columns, format="png")
+def without_frames(data: str) -> str:
+    """A player's HTML without its pictures, whose bytes differ between machines."""
+    return re.sub(r"data:image/\w+;base64,[A-Za-z0-9+/=]+", "a picture", data)
 
 
-def webp(x: Tensor, columns: int = 8) -> bytes:
-    """The same as a WebP, not exactly and in a tenth of the bytes: for many frames in colour."""
-    return _encoded(x, columns, format="webp", quality=85)
-
-
-def _encoded(x: Tensor, columns: int, **how) -> bytes:
-    import io
-
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray((255 * _grid(x, columns)).round().to(torch.uint8).permute(1, 2, 0).numpy()).save(file, **how)
-    return file.getvalue()
-
-
-def figure_png(figure) -> bytes:
-    """A matplotlib figure as the bytes of a PNG, and close it: a frame for `player`."""
-    import io
-
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    plt.close(figure)
-    return file.getvalue()
+def _script(content) -> str:
+    """JSON that may stand in a <script>: nothing in it ends that."""
+    return json.dumps(content).replace("<", "\\u003c")
