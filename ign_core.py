@@ -76,7 +76,7 @@ class FourierSource(nn.Module):
 
     @classmethod
     def of(cls, data, chunk: int = 2**22) -> "FourierSource":
-        """Fit to `data`, len(data) and data[LongTensor] -> (n, C, H, W), `chunk` numbers at a time.  ValueError below 2 images."""
+        """Fit to `data`: len(data), data[LongTensor] -> (n, C, H, W); `chunk` numbers at a time.  ValueError below 2 images."""
         n = len(data)
         if n < 2:
             raise ValueError(f"Fourier statistics need at least 2 images and got {n}; give more data.")
@@ -156,7 +156,7 @@ class _FromCode(nn.ConvTranspose2d):
 
 
 class _BesideLinear(nn.Module):
-    """deep(y) plus a linear map, to the code (n, code, 1, 1) from images averaged to `side` pixels, or back to such, enlarged."""
+    """deep(y) plus a linear map: to the code (n, code, 1, 1) from images averaged to `side` pixels, or back, enlarged."""
 
     def __init__(self, deep: nn.Module, channels: int, side: int, code: int, to_code: bool):
         super().__init__()
@@ -372,7 +372,7 @@ def _check_pair(x: Tensor, z: Tensor) -> None:
 # -------------------------------------------------------------------------------------------------------------- recipe
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a trained model; the book's are in `ignbook/recipes.py`.  net "mlp" has no more than width and depth."""
+    """Everything that decides a trained model; the book's are in `ignbook/recipes.py`.  An "mlp" has width and depth alone."""
 
     name: str
     data: str  # a name that ignbook.data.load knows

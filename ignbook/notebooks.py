@@ -20,8 +20,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-import ignbook.checkpoints
-
 TRAINS = {"ign_core.fit", "ign_core.Run", "ignbook.baselines.train", "ignbook.metrics.train_classifier", ".backward"}
 SHOWS = {"print", "display", "Markdown", "HTML", "help"}
 DRAWS = ("ignbook.plots.", "matplotlib.")
@@ -339,9 +337,14 @@ def _steps(sources: Iterable[str]) -> list[_Step]:
     for cell, source in enumerate(sources):
         for statement in _statements(source):
             code = before = _code([statement], before)
+            by_hand = ".backward" in code.calls
             _call(code, functions | code.functions)
             needs = {last[name] for name in code.read if name in last}
             after = needs.union(*(steps[i].after for i in needs))
+            if by_hand:  # what the loss was made of may hold the parameters
+                made = {name for i in after if steps[i].cell == cell for name in steps[i].code.used}
+                code.bound |= {name for name in made if name in last and name not in code.modules}
+                code.read |= code.bound & made
             shows = bool(code.data) or _shows(statement) or any(call in SHOWS or call.startswith(DRAWS) for call in code.calls)
             last |= dict.fromkeys(code.bound, len(steps))
             for name in code.bound - code.read:
@@ -480,6 +483,8 @@ def execute(paths: Iterable[Path], workers: int = 2) -> None:
 def _execute(path: Path) -> None:
     import nbformat
     from nbclient import NotebookClient
+
+    import ignbook.checkpoints
 
     notebook = nbformat.read(path, as_version=4)
     environment = {"OMP_NUM_THREADS": "1"} | os.environ

@@ -49,7 +49,9 @@ def declared(*extras: str) -> dict[str, Requirement]:
 
 def imported(paths: Iterable[Path]) -> dict[str, str]:
     """Packages from elsewhere that these files import, at their head or within a function, and one file that does."""
-    ours = {"ignbook"} | {path.stem for folder in (".", "tests", "benchmarks", "book") for path in (ROOT / folder).glob("*.py")}
+    ours = {"ignbook"} | {
+        path.stem for folder in (".", "tests", "benchmarks", "book", "experiments") for path in (ROOT / folder).glob("*.py")
+    }
     found = {}
     for path in paths:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

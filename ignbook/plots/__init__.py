@@ -18,7 +18,6 @@ from ignbook.plots.base import (
     points,
     rows_of_images,
     save_samples,
-    style,
 )
 from ignbook.plots.faces import DETECTORS, PROJECTORS, attribute_errors, by_row, changes, radii, stretches, stretches_of
 from ignbook.plots.measuring import (
@@ -37,7 +36,7 @@ from ignbook.plots.measuring import (
     strips,
 )
 from ignbook.plots.objective import clamp_curves, forces, graphs, routing, seeds
-from ignbook.plots.pictures import Frame, frame
+from ignbook.plots.pictures import Frame, frame, style
 from ignbook.plots.plane import against_ratio, cover, drift_grid, drift_maps, film, landscape, moves, picture_manifold, supports
 from ignbook.plots.players import Player, player, without_frames
 from ignbook.plots.summary import as_text, differences, from_text, summary
@@ -53,8 +52,6 @@ from ignbook.plots.theory import (
     plays,
 )
 from ignbook.plots.training import by_setting, class_shares, courses, history, mixture, spectra, three_ends
-
-figure_png = png = webp = frame  # older names
 
 __all__ = [
     "COLOURS",
@@ -87,7 +84,6 @@ __all__ = [
     "differences",
     "drift_grid",
     "drift_maps",
-    "figure_png",
     "film",
     "forces",
     "frame",
@@ -111,7 +107,6 @@ __all__ = [
     "picture_manifold",
     "player",
     "plays",
-    "png",
     "points",
     "radii",
     "report_card",
@@ -133,6 +128,5 @@ __all__ = [
     "summary",
     "supports",
     "three_ends",
-    "webp",
     "without_frames",
 ]

@@ -1,35 +1,14 @@
-"""Colours, the book's style, and the drawings that every chapter uses: points, images in grids and rows."""
+"""Colours, and the drawings that every chapter uses: points, images in grids and rows."""
 
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 DATA, SOURCE, GENERATED, REFINED = "#2f6db3", "#9aa0a6", "#e07b39", "#3a9a5f"
 DRIFT = "#b5367a"  # one colour out of "magma", for drift drawn as a line
 COLOURS = {"x": DATA, "z": SOURCE, "fz": GENERATED, "ffz": REFINED}
-
-
-def style() -> None:
-    """Set the book's matplotlib defaults, and how a notebook stores figures; the first cell of every chapter calls it."""
-    plt.rcParams.update({
-        "figure.dpi": 110, "savefig.bbox": "tight", "figure.constrained_layout.use": True, "font.size": 10,
-        "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10, "legend.frameon": False,
-        "image.cmap": "gray", "svg.hashsalt": "ign",
-    })  # fmt: skip
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        return
-    if hasattr(shell := get_ipython(), "kernel"):  # a notebook; a terminal would print what is meant for comparisons
-        from ignbook.plots.pictures import bundle
-
-        plt.switch_backend(plt.get_backend())  # now, because the backend registers printers of its own when it is loaded
-        for formatter in shell.display_formatter.formatters.values():
-            formatter.pop(Figure, None)
-        shell.display_formatter.mimebundle_formatter.for_type(Figure, bundle)
 
 
 def images(x: Tensor, columns: int = 8, ax=None, title: str = ""):

@@ -1,4 +1,4 @@
-"""Pictures as files, small ones: what a notebook stores of a figure, and the frames of a player.
+"""The book's style, and pictures as files, small ones: what a notebook stores of a figure, and the frames of a player.
 
 Lines and dots become a PNG of few colours, up to twice as fine as the page; photographs a JPEG; frames WebP.
 """
@@ -6,36 +6,65 @@ Lines and dots become a PNG of few colours, up to twice as fine as the page; pho
 import base64
 import io
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
 from ignbook.plots.base import _grid
 from ignbook.plots.summary import as_text, summary, summary_of_images
 
-WIDEST = 1400  # pixels of a PNG: twice the width of the book's column
+FINEST, PAGE = 1400, 800  # pixels of width: of lines, twice the book's column; of photographs, a little more than once
 PALETTES = {
-    32: (0.4, 16),
-    64: (0.4, 16),
-    128: (0.4, 16),
+    32: (0.6, 24),
+    64: (0.6, 24),
+    128: (0.6, 24),
     256: (1.0, 40),
 }  # colours: mean and largest error of 255, but for 1 in 1,000
 LARGEST = 25_000  # bytes of a frame
+
+
+def style() -> None:
+    """Set the book's matplotlib defaults, and how a notebook stores figures; the first cell of every chapter calls it."""
+    plt.rcParams.update({
+        "figure.dpi": 110, "savefig.bbox": "tight", "figure.constrained_layout.use": True, "font.size": 10,
+        "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10, "legend.frameon": False,
+        "image.cmap": "gray", "svg.hashsalt": "ign",
+    })  # fmt: skip
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return
+    if hasattr(shell := get_ipython(), "kernel"):  # a notebook; a terminal would print what is meant for comparisons
+        plt.switch_backend(plt.get_backend())  # now, because the backend registers printers of its own when it is loaded
+        for formatter in shell.display_formatter.formatters.values():
+            formatter.pop(Figure, None)
+        shell.display_formatter.mimebundle_formatter.for_type(Figure, bundle)
 
 
 def bundle(figure) -> tuple[dict[str, str], dict[str, dict]]:
     """What IPython shows of a matplotlib figure: its picture, with the width to show it at, and as its text what is drawn."""
     if not (figure.axes or figure.lines):
         return {}, {}
+    wide = figure.get_figwidth() * figure.dpi
+    coarse, fine = min(1.0, PAGE / wide), float(np.clip(FINEST / wide, 1, 2))
     text = {"text/plain": as_text(summary(figure))}
     if _photographic(figure):
-        blob = _file(_drawn(figure), format="jpeg", quality=88, optimize=True, progressive=True)
+        blob = _file(_drawn(figure, coarse), format="jpeg", quality=86, optimize=True, progressive=True)
         return {"image/jpeg": base64.b64encode(blob).decode()} | text, {}
-    finer = float(np.clip(WIDEST / (figure.get_figwidth() * figure.dpi), 1, 2))
-    picture = _drawn(figure, finer)
-    blob = _file(_few_colours(picture), format="png", optimize=True)
-    return {"image/png": base64.b64encode(blob).decode()} | text, {"image/png": {"width": round(picture.width / finer)}}
+    found = [_png(figure, fine)]
+    if any(ax.images for ax in figure.axes):  # few pixels are sharper and smaller if enlarged, many if not
+        found.append(_png(figure, coarse))
+    blob, width = min(found, key=lambda one: len(one[0]))
+    return {"image/png": base64.b64encode(blob).decode()} | text, {"image/png": {"width": width}}
+
+
+def _png(figure, scale: float) -> tuple[bytes, int]:
+    """The bytes, and the width that they are to be shown at."""
+    picture = _drawn(figure, scale)
+    return _file(_few_colours(picture), format="png", optimize=True), round(picture.width / max(scale, 1))
 
 
 class Frame(bytes):
@@ -50,14 +79,12 @@ def frame(shown, columns: int = 8) -> Frame:
         pixels = (255 * _grid(shown, columns)).round().to(torch.uint8).permute(1, 2, 0).numpy()
         picture, records = Image.fromarray(pixels), summary_of_images(pixels, len(shown))
     else:
-        import matplotlib.pyplot as plt
-
         picture, records = _drawn(shown), summary(shown)
         plt.close(shown)
     few, files = _few_colours(picture), []
     if few is not picture:
         files.append(_file(few.convert("RGB"), format="webp", lossless=True, quality=100, method=6))
-    for quality in (82, 65, 45):  # noise needs many bytes, and looks the same with fewer
+    for quality in (75, 60, 45):  # noise needs many bytes, and looks the same with fewer
         files.append(_file(picture, format="webp", quality=quality, method=6))
         if len(files[-1]) < LARGEST:
             break

@@ -160,7 +160,8 @@ def _axes(ax) -> list[dict]:
 def _look(ax, artist) -> tuple[dict, dict[str, np.ndarray]]:
     """What is compared exactly, and the arrays that are told by their statistics."""
     kind, order = next((kind, order) for of, kind, order in KINDS if isinstance(artist, of))
-    look: dict = {kind: "" if artist.get_label().startswith("_") else artist.get_label()}
+    label = artist.get_label() or ""
+    look: dict = {kind: "" if label.startswith("_") else label}
     if artist.get_zorder() != order:
         look["order"] = _rounded(artist.get_zorder(), 1)
     if kind == "line":
