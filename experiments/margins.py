@@ -94,10 +94,15 @@ def run(chapter: str, seed: int, threads: int, precision: str) -> tuple[list[tup
     return list(ignbook.claims.SEEN), any(free)
 
 
-def kept(chapter: str, seed: int, threads: int, precision: str) -> tuple[list[tuple[str, list[float]]], bool]:
-    """`run`, or what it gave before for the same code of the chapter: a stopped measurement goes on where it was."""
+def kept(chapter: str, seed: int, threads: int, precision: str, missing: bool = True):
+    """`run`, or what it gave before for the same code of the chapter: a stopped measurement goes on where it was.
+
+    missing: False to get None for a run that is still to be made.
+    """
     digest = hashlib.md5("\n\n".join(needed(chapter)).encode()).hexdigest()[:8]
     path = RUNS / f"{chapter}-{digest}" / f"{threads}-{precision}-{seed}.json"
+    if not path.exists() and not missing:
+        return None
     if not path.exists():
         ignbook.checkpoints.write_json(path, run(chapter, seed, threads, precision))
     return json.loads(path.read_text(encoding="utf-8"))
@@ -107,12 +112,17 @@ def margins(chapter: str) -> list[dict]:
     """One row a claim: how often it held, and its margin."""
     found: dict[tuple[int, str], list] = {}
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
-        _, free = pool.submit(kept, chapter, 0, 1, PRECISIONS[0]).result()
-        jobs = {}
-        for threads, precision, seed in itertools.product(THREADS, PRECISIONS if free else PRECISIONS[:1], SEEDS):
-            jobs[threads, precision, seed] = pool.submit(kept, chapter, seed, threads, precision)
-        for (threads, precision, seed), job in jobs.items():
-            found.setdefault((threads, precision), []).append(job.result()[0])
+
+        def ask(seed: int, threads: int, precision: str):
+            """A function that gives the run's result, made already or by a process of its own."""
+            known = kept(chapter, seed, threads, precision, missing=False)
+            return (lambda: known) if known else pool.submit(kept, chapter, seed, threads, precision).result
+
+        _, free = ask(0, 1, PRECISIONS[0])()
+        settings = list(itertools.product(THREADS, PRECISIONS if free else PRECISIONS[:1], SEEDS))
+        jobs = [ask(seed, threads, precision) for threads, precision, seed in settings]
+        for (threads, precision, seed), result in zip(settings, jobs):
+            found.setdefault((threads, precision), []).append(result()[0])
             print(f"{chapter}: {threads} thread(s), {precision}, seed {seed}", flush=True)
     rows = []
     for i, (sentence, steps) in enumerate(next(iter(found.values()))[0]):
