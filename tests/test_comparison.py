@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 import matplotlib
@@ -72,9 +73,13 @@ def drawing(noise: float = 0.0, swap: bool = False, **changes):
     return figure
 
 
+@lru_cache
+def stored() -> str:
+    return ignbook.plots.as_text(ignbook.plots.summary(drawing()))
+
+
 def differences(form: bool = False, **changes) -> list[str]:
-    stored = ignbook.plots.from_text(ignbook.plots.as_text(ignbook.plots.summary(drawing())))
-    return ignbook.plots.differences(stored, ignbook.plots.summary(drawing(**changes)), form)
+    return ignbook.plots.differences(ignbook.plots.from_text(stored()), ignbook.plots.summary(drawing(**changes)), form)
 
 
 def moved(values):
@@ -131,8 +136,7 @@ def test_noise_and_the_last_digit_are_no_change():
 
 
 def test_a_text_is_short_and_of_lines():
-    text = ignbook.plots.as_text(ignbook.plots.summary(drawing()))
-    assert len(text) < 2500 and all(isinstance(json.loads(line), dict) for line in text.splitlines())
+    assert len(stored()) < 2500 and all(isinstance(json.loads(line), dict) for line in stored().splitlines())
     assert ignbook.plots.from_text("<Figure size 640x480 with 1 Axes>") is None
 
 
@@ -161,7 +165,7 @@ def test_frames_tell_what_they_show():
     one, other = (ignbook.plots.frame(images) for images in (x, x.flip(0)))
     assert one.summary[0]["images"] == 2 and one != other
     assert ignbook.plots.differences(one.summary, other.summary)
-    figure = drawing()
+    figure, _ = plt.subplots(figsize=(2, 1))
     assert ignbook.plots.frame(figure).summary == ignbook.plots.summary(figure) and not plt.get_fignums()
 
 
