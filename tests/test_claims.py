@@ -8,10 +8,10 @@ import statistics
 import sys
 from pathlib import Path
 
-import ignbook.notebooks
 import pytest
 
 import ignbook.data
+import ignbook.notebooks
 from ignbook import claims
 
 ROOT = Path(__file__).resolve().parent.parent
