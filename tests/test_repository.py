@@ -2,7 +2,6 @@
 
 import ast
 import graphlib
-import importlib.util
 import json
 import re
 import subprocess
@@ -11,8 +10,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
-import ignbook
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -90,12 +87,3 @@ def test_nothing_of_a_machine_is_committed():
             if path.name not in ("test_repository.py", "test_notebooks.py"):  # these name what they look for
                 found = elsewhere.search(path.read_text(encoding="utf-8"))
                 assert not found, f"{path.name}: {found[0]}"
-
-
-def test_the_readme_says_the_measured_minutes():
-    spec = importlib.util.spec_from_file_location("minutes", ROOT / "benchmarks" / "minutes.py")
-    minutes = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(minutes)
-    result = ignbook.data.result("minutes")
-    assert f"{minutes.MARK}{minutes.sentence(result)}<!-- -->" in (ROOT / "README.md").read_text(encoding="utf-8")
-    assert result["load before"] < 1 and result["cores"] == 2
