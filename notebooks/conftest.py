@@ -10,8 +10,8 @@ from collections import Counter
 
 import nbval.plugin
 
-COUNTS: Counter = Counter()  # (how, why): outputs
-HOW = {"in full": "", "in form only": "after a training of the page's own", "only run": "another data set here: "}
+COUNTS: Counter = Counter()  # how: outputs
+OTHERS: set[str] = set()  # data sets that are not those of the stored outputs
 
 
 by_nbval = nbval.plugin.IPyNbCell.compare_outputs
@@ -24,7 +24,7 @@ def compare_outputs(self, test, ref, skip_compare=None) -> bool:
     about = self.cell.metadata.get("ign", {})
     others = sorted(key for key, md5 in about.get("data", {}).items() if ignbook.notebooks.digest(key) != md5)
     how = "only run" if others else "in form only" if about.get("live") else "in full"
-    self.user_properties.append(("compared", [how, ", ".join(others), len(ref)]))
+    self.user_properties.append(("compared", [how, others, len(ref)]))
     if others:
         return True
     test, ref, self.comparison_traceback = _reconciled(test, ref, form=how == "in form only")
@@ -62,12 +62,17 @@ def pytest_runtest_logreport(report) -> None:
     if report.when == "call":
         for name, value in report.user_properties:
             if name == "compared":
-                how, why, outputs = value
-                COUNTS[how, why] += outputs
+                how, others, outputs = value
+                COUNTS[how] += outputs
+                OTHERS.update(others)
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
-    """One line on how much was compared."""
-    parts = [f"{n} {how}" + (f" ({HOW[how]}{why})" if HOW[how] else "") for (how, why), n in sorted(COUNTS.items()) if n]
-    if parts:
+    """One line on how much was compared, and why the rest was not."""
+    why = {
+        "in full": "",
+        "in form only": " (after a training of the page's own)",
+        "only run": f" (another data set here: {', '.join(sorted(OTHERS))})",
+    }
+    if parts := [f"{COUNTS[how]} {how}{reason}" for how, reason in why.items() if COUNTS[how]]:
         terminalreporter.write_line(f"outputs compared: {'; '.join(parts)}")
