@@ -24,6 +24,46 @@ from torch import Tensor, nn
 
 FORMAT = "ign-1"  # of checkpoints; raise it when an older one can no longer be read
 
+# ----------------------------------------------------------------------------------------------- what a recipe may hold
+
+
+def entry(table: dict[str, Any], name, what: str) -> Any:
+    """What a recipe names in a registry; anything but a string is the thing itself.  ValueError: an unknown name."""
+    if isinstance(name, str) and name not in table:
+        raise ValueError(f"{what} {name!r} is unknown; use {', '.join(table)}, or add it to the registry (CONTRIBUTING).")
+    return table[name] if isinstance(name, str) else name
+
+
+def check_recipe(recipe) -> None:
+    """ValueError, one sentence that says what to do: a field of a recipe is out of range."""
+    if recipe.tightness_end is not None and not recipe.tightness > 0:
+        raise ValueError("tightness_end needs a tightness above 0 to start from; set both.")
+    check_shares(recipe.mixture)
+    if not 0 <= recipe.recall <= 1:
+        raise ValueError(f"recall is a share of the batch, from 0 to 1, not {recipe.recall}.")
+
+
+def check_shares(shares: dict[str, float]) -> None:
+    """ValueError, one sentence that says what to do: shares of a mixture below 0, or together above 1."""
+    if not all(share >= 0 for share in shares.values()) or not sum(shares.values()) <= 1:
+        raise ValueError(f"the shares {shares} are below 0 or together above 1; what they leave of 1 is the source's own.")
+
+
+def counts(shares: dict[str, float], n: int) -> list[int]:
+    """How many of n samples are of each part of a mixture: what the shares leave first, then the parts in their order."""
+    parts = [round(share * n) for share in shares.values()]
+    return [n - sum(parts), *parts]
+
+
+def check_input(y: Tensor, shape) -> None:
+    """ValueError, one sentence that says what to do: y (n, *shape) is of another shape, or not finite."""
+    if tuple(y.shape[1:]) != tuple(shape):
+        hint = f"; resize the images, or give them {shape[0]} channels" if len(shape) == 3 else ""
+        raise ValueError(f"the input is {tuple(y.shape)} and f takes (n, {', '.join(map(str, shape))}){hint}.")
+    if not torch.isfinite(y).all():
+        raise ValueError("the input has NaN or infinite values; remove them first.")
+
+
 # ---------------------------------------------------------------------------------------------------------- a training
 
 
@@ -66,6 +106,19 @@ class Order(torch.utils.data.Sampler):
             for i in range(position, per_epoch):
                 yield order[i * self.batch : (i + 1) * self.batch][self.rank :: self.world]
             epoch, position = epoch + 1, 0
+
+
+class Half:
+    """Every second sample of `data`, from the first (which = 0) or the second (1): two halves with no sample in common."""
+
+    def __init__(self, data, which: int):
+        self.data, self.which = data, which
+
+    def __len__(self) -> int:
+        return (len(self.data) + 1 - self.which) // 2
+
+    def __getitem__(self, indices: Tensor) -> Tensor:
+        return self.data[2 * indices + self.which]
 
 
 def check_data(data, recipe) -> None:
@@ -260,7 +313,8 @@ def recipe_of(card: dict, kind: Callable[..., Any], name: str | Path = "") -> An
 
 def tensors_of(**modules: nn.Module) -> dict[str, Tensor]:
     """The states of modules under one roof: {"f.weight": ..., "source.std": ...}."""
-    return {f"{name}.{k}": v for name, module in modules.items() for k, v in module.state_dict().items()}
+    held = {name: module for name, module in modules.items() if isinstance(module, nn.Module)}  # a source may have no state
+    return {f"{name}.{k}": v for name, module in held.items() for k, v in module.state_dict().items()}
 
 
 def filled(tensors: dict[str, Tensor], name: str | Path, **makers: Callable[[], nn.Module]) -> list[nn.Module]:
@@ -297,7 +351,8 @@ def _recipe(stored: dict, kind: Callable[..., Any]) -> Any:
 
 
 def _fill(module: nn.Module, part: str, tensors: dict[str, Tensor]) -> None:
-    module.load_state_dict({k.removeprefix(part + "."): v for k, v in tensors.items() if k.startswith(part + ".")})
+    if isinstance(module, nn.Module):
+        module.load_state_dict({k.removeprefix(part + "."): v for k, v in tensors.items() if k.startswith(part + ".")})
 
 
 def _blob(tensors: dict[str, Tensor], metadata: dict[str, str] | None) -> bytes:
