@@ -30,7 +30,7 @@ FORMAT = "ign-1"  # of checkpoints; raise it when an older one can no longer be 
 def entry(table: dict[str, Any], name, what: str) -> Any:
     """What a recipe names in a registry; anything but a string is the thing itself.  ValueError: an unknown name."""
     if isinstance(name, str) and name not in table:
-        raise ValueError(f"{what} {name!r} is unknown; use {', '.join(table)}, or add it to the registry (CONTRIBUTING).")
+        raise ValueError(f"{what} {name!r} is unknown; use {', '.join(table)}, or give one of your own in its place.")
     return table[name] if isinstance(name, str) else name
 
 
