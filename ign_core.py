@@ -375,6 +375,7 @@ class Recipe:
     source: str = "fourier"  # or "gaussian", another name in SOURCES, or a source of your own
     mixture: dict[str, float] = field(default_factory=dict)  # shares of further sources in a batch; the rest is `source`
     apart: bool = True  # with a mixture: what it draws from data and what is reconstructed are halves of the data
+    start: str = ""  # a checkpoint whose weights f starts from, by name or path; none: those of the seed
     recall: float = 0.0  # share of x that f reconstructs from f^k(x), k = 1 to 4, in place of x
     reconstruction: float = 20.0
     idempotence: float = 20.0
@@ -437,6 +438,8 @@ class Run:
 
     def __init__(self, f: nn.Module, source, recipe: Recipe, fabric=None):
         self.recipe, self.fabric, self.step = recipe, fabric or checkpoints.fabric(recipe.precision), 0
+        if recipe.start:
+            checkpoints.begin(f, recipe.start)
         self.average = deepcopy(f).to(self.fabric.device).eval().requires_grad_(False)
         self.source: Any = source.to(self.fabric.device) if isinstance(source, nn.Module) else source
         for part in [part for part in getattr(source, "parts", {}).values() if hasattr(part, "follow")]:

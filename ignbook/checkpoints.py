@@ -210,6 +210,16 @@ def _device_name(device: torch.device, world: int) -> str:
     return name if world == 1 else f"{world} x {name}"
 
 
+def begin(f: nn.Module, start: str | Path) -> None:
+    """Put a checkpoint's weights into f, to train it further.  Errors: `read`; ValueError: it is of another network."""
+    try:
+        _fill(f, "f", read(start)[0])
+    except RuntimeError:
+        raise ValueError(
+            f"training can't start from {start}, whose network is another than the recipe's; change one."
+        ) from None
+
+
 # -------------------------------------------------------------------------------------------------- states to resume from
 
 

@@ -220,3 +220,16 @@ def test_a_network_of_ones_own_is_used(how, monkeypatch):
     monkeypatch.setitem(ign_core.NETWORKS, "one", Net)
     recipe = replace(MIXED, net="one" if how == "name" else Net, mixture={})
     assert isinstance(ignbook.baselines.train(recipe, images(), progress=False).f, Net)
+
+
+def test_a_training_starts_from_a_checkpoint(tmp_path):
+    first = ignbook.baselines.train(MIXED, images(), progress=False)
+    ign_core.save(first, tmp_path / "first")
+    recipe = replace(MIXED, start=str(tmp_path / "first"), seed=9)
+    run = ign_core.Run(ign_core.build(recipe), ign_core.source_of(recipe, images()), recipe)
+    assert same(run.average, first.f) and same(run.f.module, first.f)
+    with pytest.raises(ValueError, match="another than the recipe's") as caught:
+        ign_core.Run(ign_core.build(replace(recipe, width=16)), run.source, replace(recipe, width=16))
+    one_sentence(caught)
+    with pytest.raises(FileNotFoundError):
+        ign_core.Run(ign_core.build(recipe), run.source, replace(recipe, start="nowhere"))
