@@ -420,7 +420,7 @@ def source_of(recipe: Recipe, data=None) -> nn.Module:
         make = checkpoints.entry(SOURCES, name, "source")
         if hasattr(make, "sample") and not isinstance(make, type):
             return make  # a source already
-        return make.of(data) if data is not None and hasattr(make, "of") else make(recipe.shape)
+        return make.of(checkpoints.Batches(data, recipe)) if data is not None and hasattr(make, "of") else make(recipe.shape)
 
     if data is None or not recipe.mixture:
         return one(recipe.source, data)
@@ -515,14 +515,14 @@ def fit(
 ) -> Model:  # fmt: skip
     """Train f by the recipe; returns the `Model` with averaged weights.  `Run.train` with what most callers want around it.
 
-    data: anything with len() and data[LongTensor] -> (n, *shape) in [-1, 1]; a tensor will do.
+    data: tensor, array, list of images, Dataset or DataLoader; images in [-1, 1] or as bytes (`ignbook.arrays.Batches`).
     folder: for the resumable state NAME.train.safetensors; None writes nothing.
     resume: go on from that state, bit for bit as if never stopped.
     every: steps between rows of the history, saved states and calls of callback(step, averaged f); None: 200 of them.
     loss: `objective`, or another with its signature; `ignbook.baselines.train` finds that of a recipe with remedies.
     fabric: a Lightning Fabric of your own (several devices).
     ValueError: wrong data, or nothing to resume from.  FloatingPointError: NaN; the last good weights are in f and folder."""
-    checkpoints.check_data(data, recipe)
+    data = checkpoints.check_data(data, recipe)
     if loss is objective and (recipe.method != "ign" or recipe.extras):
         raise ValueError(f"recipe {recipe.name!r} is no plain IGN; train it by `ignbook.baselines.train(recipe, data)`.")
     run = Run(f, source, recipe, fabric)
@@ -555,7 +555,7 @@ def iterate(f: nn.Module, z: Tensor, k: int) -> Tensor:
 
 
 def project(f: nn.Module, x: Tensor, k: int = 1) -> Tensor:
-    """f^k(x): the projection of any input onto the estimated manifold (section 3.3).  (n, *shape) -> (n, *shape)."""
+    """f^k(x): x projected onto the estimated manifold (section 3.3), (n, *shape) both; `ignbook.data.prepare` makes x."""
     return iterate(f, x, k)[-1]
 
 
