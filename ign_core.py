@@ -420,7 +420,8 @@ def source_of(recipe: Recipe, data=None) -> nn.Module:
         make = checkpoints.entry(SOURCES, name, "source")
         if hasattr(make, "sample") and not isinstance(make, type):
             return make  # a source already
-        return make.of(checkpoints.Batches(data, recipe)) if data is not None and hasattr(make, "of") else make(recipe.shape)
+        fitted = data is not None and hasattr(make, "of")
+        return make.of(checkpoints.Batches(data, recipe, checked=False)) if fitted else make(recipe.shape)
 
     if data is None or not recipe.mixture:
         return one(recipe.source, data)

@@ -23,11 +23,11 @@ class Batches:
     there is one; a Dataset, of samples or pairs (sample, label); a DataLoader, of which the data set alone is used; or anything with
     len() and data[LongTensor] -> (n, *shape).  Images as bytes stay bytes in memory, and are brought from [0, 255] to [-1, 1]
     batch by batch.  card: the data's own, if they have one.  What a Dataset draws at random is not resumed bit for bit.
-    recipe: an `ign_core.Recipe`, for its shape and its name.
+    recipe: an `ign_core.Recipe`, for its shape and its name.  checked: False takes any range, for a source's statistics.
     ValueError, one sentence that says what to do: what can't be data at once, a sample of another shape or range when it comes.
     """
 
-    def __init__(self, data, recipe):
+    def __init__(self, data, recipe, checked: bool = True):
         data = data.data if isinstance(data, Batches) else data
         data = data.dataset if isinstance(data, DataLoader) else data
         if isinstance(data, IterableDataset):
@@ -35,7 +35,7 @@ class Batches:
         if isinstance(data, str | bytes | Mapping) or not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
             raise ValueError(f"the data are of type {type(data).__name__}; give {FORMS}.")
         self.data, self.name, self.shape = data, recipe.name, tuple(recipe.shape)
-        self.images = len(self.shape) == 3
+        self.images, self.checked = len(self.shape) == 3, checked
         self.by_item = isinstance(data, list | tuple | Dataset) or not _takes_indices(data)
         if hasattr(data, "card"):
             self.card = data.card
@@ -53,6 +53,8 @@ class Batches:
         elif self.images and not x.is_floating_point():
             raise ValueError(f"the images are of type {x.dtype}; give bytes (uint8) from 0 to 255, or floats in [-1, 1].")
         x = x.float()
+        if not self.checked:
+            return x
         bound = 1 + SLACK if self.images else torch.finfo(x.dtype).max
         low, high = x.aminmax()  # of NaN, NaN
         if not (low >= -bound and high <= bound):

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import ign_core
+import ignbook.sources  # noqa: F401  registers "masked"
 from ign_core import Recipe
 from ignbook.arrays import Batches
 
@@ -68,7 +69,7 @@ class Stream(IterableDataset):
 
 
 def fitted(data, recipe: Recipe, **options) -> ign_core.Model:
-    source = ign_core.GaussianSource(recipe.shape)
+    source = options.pop("source", None) or ign_core.GaussianSource(recipe.shape)
     return ign_core.fit(ign_core.build(recipe), source, data, recipe, progress=False, **options)
 
 
@@ -101,6 +102,22 @@ def test_every_form_trains_as_the_tensor_does(form, recipe):
     index = torch.tensor([3, 19, 0, 3])
     assert len(batches) == 20 and batches[index].dtype == torch.float32 and torch.equal(batches[index], x[index])
     assert same(fitted(FORMS[form](recipe), recipe).f, fitted(x, recipe).f)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_source_is_fitted_to_every_form(form):
+    recipe = replace(GREY, source="fourier")
+    assert same(ign_core.source_of(recipe, FORMS[form](recipe)), ign_core.FourierSource.of(floats(GREY)))
+
+
+def test_a_mixture_draws_from_its_half_of_a_list(generator):
+    """The odd samples, for what is reconstructed are the even ones."""
+    recipe = replace(GREY, mixture={"masked": 0.5}, batch=4)
+    source = ign_core.source_of(recipe, pictures(GREY))
+    drawn, x = source.parts["masked"].sample(40, generator), floats(GREY)
+    alike = (drawn[:, None] == x[None]).flatten(2).float().mean(2)  # share of pixels that the mask left alone
+    assert (alike.max(1).values > 0.5).all() and set((alike.argmax(1) % 2).tolist()) == {1}
+    assert same(fitted(pictures(GREY), recipe, source=source).f, fitted(x, recipe, source=ign_core.source_of(recipe, x)).f)
 
 
 def test_grey_images_may_do_without_an_axis_for_channels():
