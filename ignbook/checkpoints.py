@@ -29,6 +29,15 @@ FORMAT = "ign-1"  # of checkpoints; raise it when an older one can no longer be 
 # ----------------------------------------------------------------------------------------------- what a recipe may hold
 
 
+TABLES: dict[str, dict[str, Any]] = {}  # of `ign_core`, by name
+
+
+def table(name: str, entries: dict[str, Any]) -> dict[str, Any]:
+    """A registry with these entries.  It outlives a reload of the module that asks for it, with what others have entered."""
+    TABLES.setdefault(name, {}).update(entries)
+    return TABLES[name]
+
+
 def entry(table: dict[str, Any], name, what: str) -> Any:
     """What a recipe names in a registry; anything but a string is the thing itself.  ValueError: an unknown name."""
     if isinstance(name, str) and name not in table:

@@ -297,6 +297,24 @@ cell("print(ign_core.whose(), whose())")
     assert said_by(code, clone / "notebooks").splitlines()[-2:] == ["the clone", "edited edited"]
 
 
+def test_what_others_entered_in_the_tables_outlives_a_reload(tmp_path):
+    """A page reloads ign_core when it is edited, and not the modules and cells that have entered something in it."""
+    code = f"""
+import importlib, sys
+sys.path.insert(0, {str(ROOT)!r})
+import ign_core, ignbook.baselines
+ign_core.NETWORKS["mine"] = None
+tables = ("SOURCES", "NETWORKS", "DISTANCES")
+before = {{name: set(getattr(ign_core, name)) for name in tables}}
+old = ign_core.GaussianSource
+importlib.reload(ign_core)
+assert before == {{name: set(getattr(ign_core, name)) for name in tables}}
+assert {{"damaged", "mine", "pyramid"}} <= set.union(*before.values())
+assert ign_core.SOURCES["gaussian"] is ign_core.GaussianSource is not old
+"""
+    said_by(code, tmp_path)
+
+
 # ------------------------------------------------------------------------------------------------- workflows and editors
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
