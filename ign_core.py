@@ -137,7 +137,7 @@ class MixedSource(nn.Module):
 
 
 # name in a recipe -> what makes the source: called with a shape, or its `of` with data if it has one
-SOURCES: dict[str, Any] = {"gaussian": GaussianSource, "fourier": FourierSource}
+SOURCES: dict[str, Any] = checkpoints.table("sources", {"gaussian": GaussianSource, "fourier": FourierSource})
 
 
 def _normal(shape, generator, device) -> Tensor:
@@ -207,10 +207,10 @@ class ConvAutoencoder(nn.Module):
         return self.decoder(self.encoder(y))
 
 
-NETWORKS: dict[str, Callable[[Any], nn.Module]] = {  # name in a recipe -> what makes f of it
+NETWORKS: dict[str, Callable[[Any], nn.Module]] = checkpoints.table("networks", {  # name in a recipe -> what makes f of it
     "mlp": lambda r: MLP(2, r.width, r.depth),
     "conv": lambda r: ConvAutoencoder(r.size, r.channels, r.width, r.code, r.norm, r.linear),
-}
+})  # fmt: skip
 
 
 # ----------------------------------------------------------------------------------------------------- distance, drift
@@ -227,7 +227,7 @@ def l2(a: Tensor, b: Tensor) -> Tensor:
     return (at_least_float32(a) - at_least_float32(b)).square().flatten(1).mean(1)
 
 
-DISTANCES = {"l1": l1, "l2": l2}
+DISTANCES = checkpoints.table("distances", {"l1": l1, "l2": l2})
 
 
 def distance_of(distance: str | Distance) -> Distance:
@@ -421,7 +421,8 @@ def source_of(recipe: Recipe, data=None) -> nn.Module:
         make = checkpoints.entry(SOURCES, name, "source")
         if hasattr(make, "sample") and not isinstance(make, type):
             return make  # a source already
-        return make.of(data) if data is not None and hasattr(make, "of") else make(recipe.shape)
+        fitted = data is not None and hasattr(make, "of")
+        return make.of(checkpoints.Batches(data, recipe, checked=False)) if fitted else make(recipe.shape)
 
     if data is None or not recipe.mixture:
         return one(recipe.source, data)
@@ -518,14 +519,14 @@ def fit(
 ) -> Model:  # fmt: skip
     """Train f by the recipe; returns the `Model` with averaged weights.  `Run.train` with what most callers want around it.
 
-    data: anything with len() and data[LongTensor] -> (n, *shape) in [-1, 1]; a tensor will do.
+    data: tensor, array, list of images, Dataset or DataLoader; images in [-1, 1] or as bytes (`ignbook.arrays.Batches`).
     folder: for the resumable state NAME.train.safetensors; None writes nothing.
     resume: go on from that state, bit for bit as if never stopped.
     every: steps between rows of the history, saved states and calls of callback(step, averaged f); None: 200 of them.
     loss: `objective`, or another with its signature; `ignbook.baselines.train` finds that of a recipe with remedies.
     fabric: a Lightning Fabric of your own (several devices).
     ValueError: wrong data, or nothing to resume from.  FloatingPointError: NaN; the last good weights are in f and folder."""
-    checkpoints.check_data(data, recipe)
+    data = checkpoints.check_data(data, recipe)
     if loss is objective and (recipe.method != "ign" or recipe.extras):
         raise ValueError(f"recipe {recipe.name!r} is no plain IGN; train it by `ignbook.baselines.train(recipe, data)`.")
     run = Run(f, source, recipe, fabric)
@@ -558,7 +559,7 @@ def iterate(f: nn.Module, z: Tensor, k: int) -> Tensor:
 
 
 def project(f: nn.Module, x: Tensor, k: int = 1) -> Tensor:
-    """f^k(x): the projection of any input onto the estimated manifold (section 3.3).  (n, *shape) -> (n, *shape)."""
+    """f^k(x): x projected onto the estimated manifold (section 3.3), (n, *shape) both; `ignbook.data.prepare` makes x."""
     return iterate(f, x, k)[-1]
 
 

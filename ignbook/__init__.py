@@ -6,6 +6,7 @@
 import importlib
 
 MODULES = (
+    "arrays",
     "baselines",
     "checkpoints",
     "claims",

@@ -1,7 +1,7 @@
 """What a training and its results need, and a student of the method would not change: devices, the order of the data, the
 progress bar, states to resume from, cards, checkpoints, atomic files.
 
-Below `ign_core`: it imports nothing of ours, and is handed what it stores.  Nothing is unpickled.
+Below `ign_core`: of ours it imports `ignbook.arrays` alone, and is handed what it stores.  Nothing is unpickled.
 """
 
 import hashlib
@@ -22,9 +22,20 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from ignbook.arrays import Batches
+
 FORMAT = "ign-1"  # of checkpoints; raise it when an older one can no longer be read
 
 # ----------------------------------------------------------------------------------------------- what a recipe may hold
+
+
+TABLES: dict[str, dict[str, Any]] = {}  # of `ign_core`, by name
+
+
+def table(name: str, entries: dict[str, Any]) -> dict[str, Any]:
+    """A registry with these entries.  It outlives a reload of the module that asks for it, with what others have entered."""
+    TABLES.setdefault(name, {}).update(entries)
+    return TABLES[name]
 
 
 def entry(table: dict[str, Any], name, what: str) -> Any:
@@ -121,20 +132,19 @@ class Half:
         return self.data[2 * indices + self.which]
 
 
-def check_data(data, recipe) -> None:
-    """ValueError, one sentence that says what to do: less than a batch, wrong shape, wrong range, not finite."""
+def check_data(data, recipe) -> Batches:
+    """The data in the form that a training reads, which checks each batch; what `Batches` takes will do.
+
+    ValueError, one sentence that says what to do: less than a batch, wrong shape, wrong range, not finite.
+    """
+    data = Batches(data, recipe)
     Order(len(data), recipe.batch, recipe.seed)  # raises if there is less than one batch
     x = data[torch.arange(min(len(data), 64))]
-    if tuple(x.shape[1:]) != recipe.shape:
-        raise ValueError(f"the data has samples of shape {tuple(x.shape[1:])} and recipe {recipe.name!r} wants {recipe.shape}.")
-    if not torch.isfinite(x).all() or (len(recipe.shape) == 3 and not (x.min() >= -1 and x.max() <= 1)):
-        raise ValueError(
-            f"the data runs from {x.min():.3g} to {x.max():.3g}; scale images to [-1, 1] and drop what isn't finite."
-        )
     if recipe.mirror and len(recipe.shape) != 3:
         raise ValueError(f"recipe {recipe.name!r} mirrors, which is for images; leave mirror off for points.")
     if len(recipe.shape) == 3 and x.min() >= 0:
         raise ValueError("the images have no value below 0; scale them from [0, 1] to [-1, 1] with 2 * x - 1.")
+    return data
 
 
 class Log:

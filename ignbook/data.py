@@ -1,4 +1,4 @@
-"""Data of the book: 2D manifolds, MNIST and its kin, CelebA and drawn faces, what was measured, corruptions.
+"""Data of the book: 2D manifolds, MNIST and its kin, CelebA and drawn faces, an image of one's own, what was measured, corruptions.
 
 Every data set is a tensor or an `Images`: len(data), and data[LongTensor] -> (n, *shape).  Images are in [-1, 1].
 """
@@ -13,6 +13,7 @@ import os
 import socket
 import sys
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image, ImageOps
 from torch import Tensor
 
 import ignbook.checkpoints
@@ -242,7 +244,6 @@ class Images:
 
 IDX = {"mnist": "MNIST", "fashion": "FashionMNIST"}  # our names of the data sets in MNIST's file format: torchvision's
 FACES = ("celeba64", "drawn")
-NAMES = (*IDX, "digits8", *FACES)
 STAND_INS = ("digits8", "drawn")  # need no download: what `load` falls back on
 
 
@@ -252,29 +253,44 @@ def load(name: str, split: str = "train", size: int | None = None) -> Images:
 
     split: "train" or "test".  size: side of the images, None: 32, of faces 64; digits are padded to it, faces shrunk.
     MNIST comes from the folder $IGN_DATA (torchvision's layout, .gz files, may be read-only), else by torchvision's download
-    into the cache, else, with no network, from scikit-learn, with a line on stderr that says so.  CelebA comes from
+    into the cache, else, with no network, from scikit-learn, with a line that says so.  CelebA comes from
     $IGN_DATA/celeba64/celeba64.zip, or torchvision's folder celeba there or in the cache, where `fetch` puts it, else drawn faces.
     ValueError: unknown name or split, a size that doesn't fit, a file that is missing or damaged.
     """
-    if name not in NAMES:
-        raise ValueError(f"data set {name!r} is unknown; use one of: {', '.join(NAMES)}.")
+    if name not in SETS:
+        raise ValueError(f"data set {name!r} is unknown; use one of: {', '.join(SETS)}, or add it to ignbook.data.SETS.")
     _check_split(split)
-    size = size if size is not None else 64 if name in FACES else 32
-    if name in FACES:
-        return _drawn(split, size) if name == "drawn" else _celeba(split, size)
-    if name == "digits8":
-        return _digits8(split, size)
+    return SETS[name](split, size if size is not None else 64 if name in FACES else 32)
+
+
+# name -> (split, size) -> its images; one of your own goes in here
+SETS: dict[str, Callable[[str, int], Images]] = {
+    "mnist": lambda split, size: _mnist("mnist", split, size),
+    "fashion": lambda split, size: _mnist("fashion", split, size),
+    "digits8": lambda split, size: _digits8(split, size),
+    "celeba64": lambda split, size: _celeba(split, size),
+    "drawn": lambda split, size: _drawn(split, size),
+}
+
+
+def _mnist(name: str, split: str, size: int) -> Images:
+    """A data set in MNIST's file format, or the digits that stand in for it."""
     folder, why = _folder(IDX[name])
     if folder is None:
-        print(
-            f"ignbook.data: using scikit-learn's 8x8 handwritten digits in place of {IDX[name]}, because {why}.",
-            file=sys.stderr,
-        )
+        _tell(f"using scikit-learn's 8x8 handwritten digits in place of {IDX[name]}, because {why}.")
         return _digits8(split, size)
     stem = "train" if split == "train" else "t10k"
     pixels = _idx(folder / f"{stem}-images-idx3-ubyte.gz", IDX[name])
     labels = _idx(folder / f"{stem}-labels-idx1-ubyte.gz", IDX[name])
     return Images(pixels[:, None], labels.long(), f"{name}-{split}", size, "IDX files", _resource(IDX[name]).classes)
+
+
+def _tell(sentence: str) -> None:
+    """A line for the reader: in a notebook on the page, as a built book drops stderr, and elsewhere on stderr."""
+    from IPython import get_ipython
+
+    in_notebook = getattr(get_ipython(), "kernel", None) is not None
+    print(f"ignbook.data: {sentence}", file=sys.stdout if in_notebook else sys.stderr)
 
 
 def _check_split(split: str) -> None:
@@ -385,8 +401,7 @@ def _celeba(split: str, size: int) -> Images:
             pixels = _kept_celeba(_torchvisions_celeba(root, split), split)
             return _unlabelled(pixels, f"celeba-{split}", size, origin)
     where = "IGN_DATA is not set" if given is None else "IGN_DATA has neither celeba64/celeba64.zip nor celeba"
-    print(f"ignbook.data: using drawn faces in place of CelebA, because {where}; `python train.py fetch celeba64` gets it "
-          "once, 1.4 GB.", file=sys.stderr)  # fmt: skip
+    _tell(f"using drawn faces in place of CelebA, because {where}; `python train.py fetch celeba64` gets it once, 1.4 GB.")
     return _drawn(split, size)
 
 
@@ -451,8 +466,6 @@ def _unzipped(path: Path, start: str) -> Tensor:
 
     One after the other into their place, so that no image is held twice.
     """
-    from PIL import Image
-
     try:
         with zipfile.ZipFile(path) as file:
             names = sorted(name for name in file.namelist() if name.startswith(start) and not name.endswith("/"))
@@ -618,6 +631,111 @@ def _draw(attributes: Tensor, size: int) -> Tensor:
     if glasses.any():
         paint((0.08, 0.08, 0.10), rims, -0.62, 0.62, -0.25, 0.12)
     return image.clamp_(0, 1).mul_(2).sub_(1)
+
+
+# ------------------------------------------------------------------------------------------------ an image of one's own
+
+BOXES = {"mnist": 20, "digits8": 28, "fashion": 28}  # data in MNIST's form: the side that a drawing fills, of 28 pixels
+FAR = 5.0  # times the mean drift of the data; the strangest of the held-out images of the book have 3.3 times
+
+
+def prepare(image, model) -> Tensor:
+    """An image of one's own, made into what a model was trained on: (1, C, H, W) in [-1, 1].
+
+    image: a path, a PIL image, or a tensor (C, H, W) or (H, W), of bytes or of floats in [-1, 1].  model: a recipe, or an
+    `ign_core.Model`, for which a UserWarning tells of an image that is far from its data nevertheless.
+
+    It is turned upright (EXIF), laid on white where it is transparent, made grey or coloured, cut to the square in its
+    middle, and resized with antialiasing.  For data in MNIST's form the drawing is found instead: light on dark, whatever
+    it was, less what the paper varies by; cut to its box, fitted to 20x20 pixels, and put into 28x28 with its centre of
+    mass in the middle, as MNIST was made; then padded, as `load` does.
+    ValueError: no image, nothing drawn on it, or a model of points.
+    """
+    import ign_core
+
+    trained = hasattr(model, "card")
+    recipe = ignbook.checkpoints.recipe_of(model.card, ign_core.Recipe) if trained else model
+    if len(recipe.shape) != 3 or recipe.shape[0] not in (1, 3):
+        raise ValueError(f"the samples of recipe {recipe.name!r} have shape {recipe.shape}; images have 1 or 3 channels.")
+    channels, size, _ = recipe.shape
+    picture = _upright(image).convert("L" if channels == 1 else "RGB")
+    if recipe.data in BOXES:
+        pixels = _drawing(torch.from_numpy(np.array(picture)), BOXES[recipe.data])
+        x = Images(pixels, torch.zeros(1), "own", size, "prepare")[torch.arange(1)]
+    else:
+        pixels = np.array(ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)).reshape(size, size, channels)
+        x = torch.from_numpy(pixels).movedim(-1, 0)[None] / 127.5 - 1
+    if trained and _drift_of_data(model.card) is not None and (times := drift_ratio(model, x).item()) > FAR:
+        warnings.warn(f"the drift of this image is {times:.0f} times the data's; look at what became of it, for the model may "
+                      "not know its kind.", stacklevel=2)  # fmt: skip
+    return x
+
+
+@torch.no_grad()
+def drift_ratio(model, x: Tensor, data: Tensor | None = None) -> Tensor:
+    """The drift of x in units of the data's mean drift: (n, *shape) -> (n,).  data: a sample, or what the card says of all.
+
+    ValueError: the card says nothing."""
+    import ign_core
+
+    usual = _drift_of_data(model.card) if data is None else ign_core.drift(model.f, data).mean().item()
+    if usual is None:
+        raise ValueError("the model's card holds no drift of its data; give a sample of the data too.")
+    return ign_core.drift(model.f, x) / max(usual, 1e-12)
+
+
+def _drift_of_data(card: dict) -> float | None:
+    return card.get("metrics", {}).get("rows", {}).get("real", {}).get("drift")
+
+
+def _upright(image) -> Image.Image:
+    """A path, a PIL image or a tensor as a PIL image, the right way up and without transparency."""
+    if isinstance(image, str | Path):
+        try:
+            image = Image.open(image)
+            image.load()
+        except OSError as error:
+            raise ValueError(f"{image} can't be read as an image ({type(error).__name__}); give a PNG or JPEG file.") from None
+    elif isinstance(image, Tensor):
+        x = image[0] if image.ndim == 4 and len(image) == 1 else image[None] if image.ndim == 2 else image
+        if x.ndim != 3 or x.shape[0] not in (1, 3):
+            raise ValueError(f"a tensor of shape {tuple(image.shape)} is no image; give (C, H, W) with 1 or 3 channels.")
+        if x.dtype != torch.uint8:
+            if not (-1 <= x.min() < 0 and x.max() <= 1):
+                raise ValueError(f"the image runs from {x.min():.3g} to {x.max():.3g}; scale it to [-1, 1].")
+            x = _bytes(x)
+        image = Image.fromarray(x.cpu().movedim(0, -1).squeeze(-1).numpy())
+    if not isinstance(image, Image.Image):
+        raise ValueError(f"{type(image).__name__} is no image; give a path, a PIL image or a tensor.")
+    image = ImageOps.exif_transpose(image)
+    if image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    return image
+
+
+def _drawing(grey: Tensor, box: int) -> Tensor:
+    """What is drawn on an image, as MNIST has it: (h, w) bytes -> (1, 1, 28, 28) bytes, light on dark."""
+    grey = grey.float()
+    border = torch.cat([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    paper = border.median()
+    light = paper > (grey.min() + grey.max()) / 2
+    shade = 1.5 * (border - paper).abs().quantile(0.75)  # by which paper differs from paper
+    ink = (paper - grey if light else grey - paper) - shade
+    if not ink.max() > max(16, 4 * shade):
+        raise ValueError("nothing is drawn on this image that stands out from its border; crop it, with some margin.")
+    rows, columns = ((ink > 0.05 * ink.max() + 2 * shade).any(axis).nonzero().flatten() for axis in (1, 0))
+    ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].clamp_min(0)
+    sides = [max(round(side * box / max(ink.shape)), 1) for side in ink.shape]
+    ink = F.interpolate(ink[None, None], sides, mode="bilinear", antialias=True)[0, 0]
+    ink = ink / ink.max()
+    starts = []
+    for axis, side in enumerate(sides):  # the centre of mass on pixel 14, as far as the drawing has room
+        weights = ink.sum(1 - axis)
+        centre = (weights * torch.arange(side)).sum() / weights.sum()
+        starts.append(min(max(round(14 - centre.item()), 0), 28 - side))
+    pixels = torch.zeros(1, 1, 28, 28, dtype=torch.uint8)
+    pixels[0, 0, starts[0] : starts[0] + sides[0], starts[1] : starts[1] + sides[1]] = (255 * ink).round().to(torch.uint8)
+    return pixels
 
 
 # -------------------------------------------------------------------------------------------------------------- results

@@ -183,3 +183,13 @@ def ranks(queries: Tensor, gallery: Tensor) -> Tensor:
     """Place of each query's own partner, 1 for the first, among all by cosine of features: (n, d) twice, paired -> (n,)."""
     likeness = F.normalize(queries, dim=1) @ F.normalize(gallery, dim=1).T
     return 1 + (likeness > likeness.diagonal()[:, None]).sum(1)
+
+
+def far(model, x: Tensor, data: Tensor | None = None) -> Tensor:
+    """Whether the drift says that x is none of the model's kind: (n, *shape) -> (n,) bool.
+
+    The limit is `ignbook.data.FAR` times the data's mean drift, of a sample `data` or as the card has it: no image of the
+    book's data reaches it, though a hundredth of the points of a curve with ends may.
+    ValueError: no sample is given, and the card says nothing.
+    """
+    return ignbook.data.drift_ratio(model, x, data) > ignbook.data.FAR

@@ -227,6 +227,94 @@ def test_colab_keeps_what_it_has(tmp_path):
     assert f" - ipywidgets=={packages['ipywidgets']}" in newer  # so a replacement would have been seen
 
 
+# -------------------------------------------------------------------------------------------------- a chapter's first cell
+
+RECORDING = """
+import importlib.util, subprocess
+find, missing = importlib.util.find_spec, {missing}
+importlib.util.find_spec = lambda name, package=None: None if name in missing else find(name, package)
+subprocess.run = lambda command, **options: print("runs", *command[1:])
+"""
+
+
+def first_cell() -> str:
+    """It is the same in every chapter, as test_notebooks holds."""
+    notebook = json.loads((ROOT / "notebooks" / "01_idempotence.ipynb").read_text(encoding="utf-8"))
+    return "".join(next(cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code"))
+
+
+def said_by(code: str, folder: Path) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {"IPYTHONDIR": str(folder / "ipython")}
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def clone(tmp_path) -> Path:
+    """A folder that has an ign_core of its own, though another is installed."""
+    (tmp_path / "clone").mkdir()
+    (tmp_path / "clone" / "ign_core.py").write_text("def whose():\n    return 'the clone'\n")
+    return tmp_path / "clone"
+
+
+@pytest.mark.parametrize("beside", [".", "notebooks"])
+def test_a_clone_around_the_page_is_used_and_nothing_is_installed(clone, beside):
+    code = RECORDING.format(missing=()) + first_cell() + "\nimport ign_core\nprint(ign_core.whose())"
+    assert said_by(code, clone / beside) == "the clone\n"
+
+
+def test_a_clone_that_lacks_packages_installs_those_it_declares(clone):
+    code = RECORDING.format(missing=("lightning_fabric",)) + first_cell()
+    assert said_by(code, clone / "notebooks") == f"runs -m pip install -q -e {clone}\n"
+
+
+def test_elsewhere_the_commit_of_the_page_is_installed_unless_it_is_there(tmp_path):
+    (commit,) = re.findall(r'(?m)^REVISION = "(.*)"', first_cell())
+    wanted = f"ign-book @ git+{PROJECT['urls']['Repository']}@{commit}"
+    assert said_by(RECORDING.format(missing=("ign_core",)) + first_cell(), tmp_path) == f"runs -m pip install -q {wanted}\n"
+    code = RECORDING.format(missing=()) + f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n" + first_cell()
+    assert said_by(code, tmp_path) == ""
+
+
+def test_what_is_edited_in_a_clone_is_seen_by_the_next_cell(clone):
+    """In an IPython shell, as a page has it: a function and a name that were imported from the module, too."""
+    path = clone / "ign_core.py"
+    code = f"""
+import os, pathlib
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance(colors="nocolor")
+def cell(source):
+    shell.run_cell(source).raise_error()
+cell({first_cell()!r})
+cell("import ign_core\\nfrom ign_core import whose\\nprint(ign_core.whose())")
+path = pathlib.Path({str(path)!r})
+path.write_text("def whose():\\n    return 'edited'\\n")
+os.utime(path, (2e9, 2e9))
+cell("print(ign_core.whose(), whose())")
+"""
+    assert said_by(code, clone / "notebooks").splitlines()[-2:] == ["the clone", "edited edited"]
+
+
+def test_what_others_entered_in_the_tables_outlives_a_reload(tmp_path):
+    """A page reloads ign_core when it is edited, and not the modules and cells that have entered something in it."""
+    code = f"""
+import importlib, sys
+sys.path.insert(0, {str(ROOT)!r})
+import ign_core, ignbook.baselines
+ign_core.NETWORKS["mine"] = None
+tables = ("SOURCES", "NETWORKS", "DISTANCES")
+before = {{name: set(getattr(ign_core, name)) for name in tables}}
+old = ign_core.GaussianSource
+importlib.reload(ign_core)
+assert before == {{name: set(getattr(ign_core, name)) for name in tables}}
+assert {{"damaged", "mine", "pyramid"}} <= set.union(*before.values())
+assert ign_core.SOURCES["gaussian"] is ign_core.GaussianSource is not old
+"""
+    said_by(code, tmp_path)
+
+
 # ------------------------------------------------------------------------------------------------- workflows and editors
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))

@@ -414,14 +414,14 @@ WITH_NAN[5, 0, 3, 3] = math.nan
         (IMAGES.expand(-1, 3, -1, -1), r"shape \(3, 8, 8\)"),
         (IMAGES[:, 0], r"shape \(8, 8\)"),
         (IMAGES * 127.5 + 127.5, r"scale images to \[-1, 1\]"),
-        ((IMAGES * 127.5 + 127.5).to(torch.uint8), r"scale images to \[-1, 1\]"),
+        ((IMAGES * 127.5 + 127.5).to(torch.int16), r"give bytes \(uint8\) from 0 to 255"),
         (IMAGES / 2 + 0.5, r"scale them from \[0, 1\]"),
         (WITH_NAN, "isn't finite"),
         (IMAGES / 0, "isn't finite"),
         (IMAGES[:7], "batch of 8 is more than the 7 samples"),
         (IMAGES[:0], "more than the 0 samples|at least|empty|no samples"),
     ],
-    ids=["size", "channels", "ndim", "[0, 255]", "uint8", "[0, 1]", "NaN", "inf", "few", "none"],
+    ids=["size", "channels", "ndim", "[0, 255]", "int16", "[0, 1]", "NaN", "inf", "few", "none"],
 )
 def test_bad_data_gets_one_sentence_before_training(data, words, tmp_path):
     with pytest.raises(ValueError, match=words) as caught:

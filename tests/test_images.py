@@ -3,10 +3,12 @@
 import gzip
 import hashlib
 import os
+import re
 import shutil
 import socket
 import urllib.error
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -314,6 +316,33 @@ def test_with_no_network_the_digits_come_and_one_line_says_so(small, monkeypatch
     with pytest.raises(ValueError, match="MNIST can't be had: .* the download failed") as caught:
         ignbook.data.fetch("mnist")
     one_sentence(caught)
+
+
+@pytest.mark.parametrize("name", ["mnist", "celeba64"])
+def test_in_a_notebook_the_line_stands_on_the_page(name, online, tmp_path, monkeypatch, capsys):
+    """The built book drops stderr, and a reader is to see that the data are others."""
+    (tmp_path / "in the way").write_text("")
+    monkeypatch.setenv("IGN_CACHE", str(tmp_path / "in the way"))
+    monkeypatch.setattr("IPython.get_ipython", lambda: SimpleNamespace(kernel=object()))
+    monkeypatch.setattr(ignbook.data, "DRAWN", {"train": (20, 0)})
+    ignbook.data.load(name)
+    printed = capsys.readouterr()
+    assert printed.err == "" and re.fullmatch(r"ignbook\.data: using .* in place of \w+, because .*\.\n", printed.out)
+    ignbook.data.load(name)
+    assert capsys.readouterr().out == ""  # once a page
+
+
+def test_a_data_set_of_ones_own_goes_into_the_table(monkeypatch):
+    def mine(split, size):
+        return ignbook.data.Images(torch.zeros(3, 1, 8, 8, dtype=torch.uint8), torch.zeros(3), f"mine-{split}", size, "here")
+
+    monkeypatch.setitem(ignbook.data.SETS, "mine", mine)
+    assert ignbook.data.load("mine", "test", 12).card["name"] == "mine-test"
+    assert ignbook.data.load("mine")[torch.arange(3)].shape == (3, 1, 32, 32)
+    monkeypatch.undo()
+    ignbook.data.load.cache_clear()
+    with pytest.raises(ValueError, match="'mine' is unknown; use one of: mnist.*add it to ignbook.data.SETS"):
+        ignbook.data.load("mine")
 
 
 def test_a_cache_that_cannot_be_written_falls_back_too(online, tmp_path, monkeypatch, capsys):

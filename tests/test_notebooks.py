@@ -22,12 +22,22 @@ HEADINGS = [r"## .*\bpicture\b", r"## Common mistakes", r"## Exercises", r"## Re
 INSTALL = """import importlib.util
 import subprocess
 import sys
+from pathlib import Path
+
+from IPython import get_ipython
 
 REPOSITORY = "{address}"
 REVISION = "{commit}"
-if importlib.util.find_spec("ign_core") is None:  # in Colab nothing is installed yet
-    book = f"ign-book @ git+{{REPOSITORY}}@{{REVISION}}"
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", book], check=True)"""
+book, shell = [f"ign-book @ git+{{REPOSITORY}}@{{REVISION}}"], get_ipython()
+clone = next((folder for folder in (Path.cwd(), Path.cwd().parent) if (folder / "ign_core.py").exists()), None)
+if clone:  # this page is part of it: it is used, and what you change in its modules is seen by the next cell
+    book = ["-e", str(clone)]
+    sys.path.insert(0, str(clone))
+    if shell:
+        shell.run_line_magic("load_ext", "autoreload")
+        shell.run_line_magic("autoreload", "2")
+if not all(map(importlib.util.find_spec, ("ign_core", "lightning_fabric"))):  # in Colab nothing is installed yet
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", *book], check=True)"""
 ELSEWHERE = r"(?<![\w.:/])/(?:home|root|tmp|work|Users|content|mnt|opt|usr|var)/\w|\b[A-Z]:\\\\?[A-Za-z]"  # absolute paths
 HOSTS = r"(?i)\b(?:pypi\.org|files\.pythonhosted|localhost:\d|127\.0\.0\.1)"  # that a reader has no use for
 
