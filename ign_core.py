@@ -198,7 +198,7 @@ class ConvAutoencoder(nn.Module):
         if linear < 0 or (linear and size % linear):
             raise ValueError(f"a linear path of side {linear} doesn't divide images of {size} pixels; use a divisor, or 0.")
         norms: dict[str, Callable[[int], nn.Module]] = {"batch": nn.BatchNorm2d, "none": lambda c: nn.Identity()}
-        norm_of = norms.get(norm, lambda c: nn.GroupNorm(max(c // 8, 1), c))
+        norm_of = norms.get(norm, lambda c: nn.GroupNorm(math.gcd(max(c // 8, 1), c), c))
         widths = [width * 2**i for i in range(levels)]
         down = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]  # no normalisation at the borders of f, as DCGAN
         for i, o in zip(widths, widths[1:]):
@@ -403,8 +403,11 @@ class Recipe:
     steps: int = 20_000
     ema: float = 0.999  # decay of the averaged weights that are evaluated and shipped
     clip: float | None = 10.0  # norm of the gradient
-    precision: str = "auto"  # or Fabric's names; auto is bf16 where the device has it, fp16 on older CUDA, else float32
+    precision: str = "auto"  # or "32-true", "bf16-mixed", "16-mixed"; auto is bf16 where the device has it, fp16 on older CUDA
     seed: int = 0
+
+    def __post_init__(self):
+        checkpoints.check_recipe(self)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -435,11 +438,9 @@ class Run:
     """A training under way: all that changes from step to step, and so all that a state on disk has to hold.
 
     f: being trained, as Fabric holds it (f.module is the network).  average: the averaged f, eval mode.  source, optimiser,
-    generator (of z): on Fabric's device.  step: how many are done.  ValueError: a tightness_end without a tightness."""
+    generator (of z): on Fabric's device.  step: how many are done."""
 
     def __init__(self, f: nn.Module, source, recipe: Recipe, fabric=None):
-        if recipe.tightness_end is not None and not recipe.tightness > 0:
-            raise ValueError("tightness_end needs a tightness above 0 to start from; set both.")
         self.recipe, self.fabric, self.step = recipe, fabric or checkpoints.fabric(recipe.precision), 0
         self.average = deepcopy(f).to(self.fabric.device).eval().requires_grad_(False)
         self.source = source.to(self.fabric.device)
@@ -504,34 +505,29 @@ class Model:
 
 def fit(
     f: nn.Module, source, data, recipe: Recipe, *,
-    folder: str | Path | None = None, resume: bool = False, every: int | None = None,
+    folder: str | Path | None = None, resume: bool = False, overwrite: bool = False, every: int | None = None,
     callback: Callable[[int, nn.Module], None] | None = None, loss: Callable[..., Losses] = objective,
     fabric=None, progress: bool = True,
 ) -> Model:  # fmt: skip
     """Train f by the recipe; returns the `Model` with averaged weights.  `Run.train` with what most callers want around it.
 
     data: anything with len() and data[LongTensor] -> (n, *shape) in [-1, 1]; a tensor will do.
-    folder: for the resumable state NAME.train.safetensors; None writes nothing.
-    resume: go on from that state, bit for bit as if never stopped.
-    every: steps between rows of the history, saved states and calls of callback(step, averaged f); None: 200 of them.
+    folder: for the resumable state NAME.train.safetensors; None writes nothing.  overwrite: a run that is there already.
+    resume: go on from that state, bit for bit as if never stopped; with other `steps` or lr, on the courses of these.
+    every: steps between rows of the history, states and calls of callback(step, averaged f); None: 200 rows, 20 states.
     loss: `objective`, or another with its signature; `ignbook.baselines.train` finds that of a recipe with remedies.
     fabric: a Lightning Fabric of your own (several devices).
-    Raises ValueError: data of the wrong shape or range, or nothing to resume from; FloatingPointError: NaN, with the last
-    good weights kept in f and, given `folder`, on disk.
+    Raises ValueError: data of the wrong shape or range, nothing to resume from; FloatingPointError: NaN, with the last good
+    weights kept in f and, given `folder`, on disk; KeyboardInterrupt: Ctrl-C or SIGTERM, given `folder` with the state saved.
     """
     checkpoints.check_data(data, recipe)
     if loss is objective and (recipe.method != "ign" or recipe.extras):
         raise ValueError(f"recipe {recipe.name!r} is no plain IGN; train it by `ignbook.baselines.train(recipe, data)`.")
     run = Run(f, source, recipe, fabric)
-    every = every or max(recipe.steps // 200, 1)
-    log = checkpoints.Log(run, None if folder is None else Path(folder) / f"{recipe.name}.train.safetensors", resume, progress)
-    for step, losses, average in run.train(data, loss):
-        log.tick()
-        if step % every == 0 or step == recipe.steps:
-            log.keep(losses)
-            if callback is not None:
-                callback(step, average)
-    return Model(run.average, run.source, log.card(getattr(data, "card", {"n": len(data)})))
+    with checkpoints.Log(run, data, folder, every, resume, overwrite, progress) as log:
+        for _, losses, _ in run.train(data, loss):
+            log.tick(losses, callback)
+    return Model(run.average, run.source, log.card())
 
 
 def _cosine(progress: float, end: float) -> float:
@@ -564,7 +560,7 @@ def project(f: nn.Module, x: Tensor, k: int = 1) -> Tensor:
 # ------------------------------------------------------------------------------------------------------- save and load
 def save(model: Model, path: str | Path) -> None:
     """Write a model as PATH.safetensors (f and source) and PATH.json (its card)."""
-    checkpoints.write(path, checkpoints.tensors_of(f=model.f, source=model.source), model.card)
+    checkpoints.save(path, model.card, f=model.f, source=model.source)
 
 
 def load(name: str | Path, device: str | torch.device = "cpu", build=build, source=source_of) -> Model:
@@ -574,7 +570,7 @@ def load(name: str | Path, device: str | torch.device = "cpu", build=build, sour
     recipe = checkpoints.recipe_of(card, Recipe, name)
     if source is source_of and recipe.method not in ("ign", "denoise", "imle"):
         raise ValueError(f"the checkpoint {name} is of a baseline, {recipe.method!r}; load it by ignbook.baselines.load.")
-    f, source = checkpoints.filled(tensors, name, f=lambda: build(recipe), source=lambda: source(recipe))
+    f, source = checkpoints.filled(tensors, card, name, f=lambda: build(recipe), source=lambda: source(recipe))
     return Model(f.eval().requires_grad_(False), source, card).to(device)
 
 
