@@ -14,6 +14,7 @@ fabric run --devices 2 train.py mnist            the same on several devices
 evaluate, sample and export take a path, or a NAME: then the newer of runs/NAME and the shipped checkpoint.
 """
 
+import contextlib
 import csv
 import io
 import json
@@ -75,11 +76,11 @@ def _train(recipe: ign_core.Recipe, out: Path, resume: bool, threads: int | None
 
     if threads is not None:
         _set_threads(threads)
-    board = _board(tensorboard) if tensorboard is not None else None
     plane = recipe.data in ignbook.data.MANIFOLDS
     data = ignbook.data.points(recipe.data) if plane else ignbook.data.load(recipe.data, size=recipe.size)
-    look = _Look(recipe, ignbook.baselines.sampling_source(recipe, data), None if plane else out, board, callback)
-    model = ignbook.baselines.train(recipe, data, folder=out, resume=resume, callback=look, **options)
+    with _board(tensorboard) as board:
+        look = _Look(recipe, ignbook.baselines.sampling_source(recipe, data), None if plane else out, board, callback)
+        model = ignbook.baselines.train(recipe, data, folder=out, resume=resume, callback=look, **options)
     ign_core.save(model, out / recipe.name)
     rows = io.StringIO(newline="")
     table = csv.DictWriter(rows, model.card["history"][0])
@@ -115,13 +116,14 @@ class _Look:
             self.callback(step, f)
 
 
-def _board(folder: Path):
+def _board(folder: Path | None):
+    """A context that gives a SummaryWriter, or None without a folder.  ValueError: no TensorBoard here."""
+    if folder is None:
+        return contextlib.nullcontext()
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise ValueError(
-            "--tensorboard needs the package tensorboard; run `pip install tensorboard`, or leave it out."
-        ) from None
+        raise ValueError("--tensorboard needs that package; run `pip install tensorboard`, or leave it out.") from None
     return SummaryWriter(str(folder))
 
 
@@ -179,6 +181,9 @@ def _classifier(recipe: ignbook.recipes.ClassifierRecipe):
         out: Path = RUNS, recipe: Annotated[ignbook.recipes.ClassifierRecipe, tyro.conf.OmitArgPrefixes] = recipe
     ) -> None:
 
+        ignbook.checkpoints.check_name(recipe.name)
+        for field, most in (("epochs", 10_000), ("batch", 2**20), ("seed", 2**32)):
+            _within(f"--{field}", getattr(recipe, field), int(field != "seed"), most)
         began = time.perf_counter()
         net, card = ignbook.metrics.train_classifier(
             recipe, ignbook.data.load(recipe.data), ignbook.data.load(recipe.data, "test")
@@ -345,7 +350,7 @@ def guarded(arguments: list[str]) -> int:
         if isinstance(error, OSError) and error.errno is not None:  # not one of our own sentences
             where = error.filename2 or error.filename or "a file"
             text = f"{where} can't be read or written ({error.strerror}); mend that, or give another path."
-        print(f"train.py: {text}", file=sys.stderr)
+        print(f"train.py: {' '.join(text.split())}", file=sys.stderr)
         return 1
     return 0
 

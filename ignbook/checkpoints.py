@@ -85,7 +85,7 @@ def check_recipe(recipe) -> None:
             raise ValueError(f"{name} is {_short(value)}; give a name.")
     if not (recipe.distance_end is None or isinstance(recipe.distance_end, str) or callable(recipe.distance_end)):
         raise ValueError(f"distance_end is {_short(recipe.distance_end)}; give a name, or None.")
-    _check_name(recipe.name)
+    check_name(recipe.name)
     for field in fields(recipe):  # whatever else it has
         value = getattr(recipe, field.name)
         if isinstance(value, float) and not math.isfinite(value):
@@ -104,8 +104,8 @@ def check_recipe(recipe) -> None:
         raise ValueError(f"the network would have about {weights:.1g} weights; give a smaller width, code, depth or size.")
 
 
-def _check_name(name) -> None:
-    """A file of that name stands in the folder it is put into, and is no other file of a run."""
+def check_name(name) -> None:
+    """ValueError unless a file of that name stands in the folder it is put into, and is no other file of a run."""
     plain = isinstance(name, str) and re.fullmatch(r'[^/\\:*?"<>|\x00-\x1f\x7f]{1,100}', name) and not name.startswith(".")
     if not plain or name.endswith((".train", ".safetensors", ".json", " ", ".")):
         raise ValueError(f"name is {_short(name)}; give a plain file name of 100 characters at most, no folder and no ending.")
@@ -219,7 +219,7 @@ class Log:
         run, path, name = self.run, self.path, self.run.recipe.name
         if self.resume and (path is None or not path.exists()):
             raise ValueError(f"there is nothing to resume from at {path}; start without --resume.")
-        self.identity = {} if path is None else identity(self.data)
+        self.about_data = {} if path is None else identity(self.data)
         with contextlib.ExitStack() as stack:
             if path is not None and run.fabric.is_global_zero:
                 stack.enter_context(_alone(path.with_name(f".{name}.lock"), name))
@@ -296,7 +296,7 @@ class Log:
         }
 
     def _restore(self, path: Path) -> None:
-        state = restore(self.run, path, self.identity)
+        state = restore(self.run, path, self.about_data)
         self.seconds, self.history, self.courses = (state[k] for k in ("seconds", "history", "courses"))
         self.stored = self.run.step
         recipe, last = self.run.recipe, self.courses[-1]
@@ -310,7 +310,7 @@ class Log:
 
     def _store(self) -> None:
         if self.path is not None and self.run.fabric.is_global_zero:
-            rest = {"seconds": self.seconds, "history": self.history, "courses": self.courses, "data": self.identity}
+            rest = {"seconds": self.seconds, "history": self.history, "courses": self.courses, "data": self.about_data}
             store(self.run, self.path, rest)
             self.stored, self.looked = self.run.step, time.perf_counter()
 
