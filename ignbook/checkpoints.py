@@ -594,7 +594,7 @@ def filled(tensors: dict[str, Tensor], card: dict, name: str | Path, **makers: C
                 else ""
             )
             raise ValueError(f"{reason}{hint}.") from None
-        if not all(torch.isfinite(t).all() for t in module.state_dict().values()):
+        if not all(torch.isfinite(t).all() for t in tensors_of(**{part: module}).values()):
             raise ValueError(f"the checkpoint {name} has weights that aren't finite; train it again with a lower lr.")
         modules.append(module)
     return modules
