@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ignbook import checkpoints
+from ignbook import checkpoints, layers
 
 
 # ------------------------------------------------------------------------------------------------------------- sources
@@ -117,7 +117,27 @@ class FourierSource(nn.Module):
         return e
 
 
-SOURCES = {"gaussian": GaussianSource, "fourier": FourierSource}
+class MixedSource(nn.Module):
+    """z from several sources, each with its share of every batch: what f is to project is in here (chapter 8).
+
+    shares: name -> share, their sum at most 1; the rest of a batch, and the first z of it, come from `noise`, from which also
+    samples start.  parts: name -> a source; one with a `follow(f, noise)` is told of the averaged f."""
+
+    def __init__(self, noise, parts: dict[str, Any], shares: dict[str, float]):
+        super().__init__()
+        checkpoints.check_shares(shares)
+        self.noise, self.parts, self.shares, self.shape = noise, parts, shares, tuple(noise.shape)
+        self.states = nn.ModuleDict({name: part for name, part in parts.items() if isinstance(part, nn.Module)})
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """(n, *shape): as many of each part as its share says, rounded, in the order of the parts, the noise first."""
+        sources = [self.noise, *(self.parts[name] for name in self.shares)]
+        counts = checkpoints.counts(self.shares, n)
+        return torch.cat([source.sample(count, generator) for source, count in zip(sources, counts) if count])
+
+
+# name in a recipe -> what makes the source: called with a shape, or its `of` with data if it has one
+SOURCES: dict[str, Any] = {"gaussian": GaussianSource, "fourier": FourierSource}
 
 
 def _normal(shape, generator, device) -> Tensor:
@@ -140,40 +160,6 @@ class MLP(nn.Module):
         return self.layers(y)
 
 
-class _ToCode(nn.Conv2d):
-    """A convolution over all of its input, (n, C, k, k) -> (n, code, 1, 1), computed as the matrix product that it is."""
-
-    def forward(self, y: Tensor) -> Tensor:
-        return nn.functional.linear(y.flatten(1), self.weight.flatten(1), self.bias)[:, :, None, None]
-
-
-class _FromCode(nn.ConvTranspose2d):
-    """Its mirror image, (n, code, 1, 1) -> (n, C, k, k)."""
-
-    def forward(self, code: Tensor, output_size=None) -> Tensor:
-        y = (code.flatten(1) @ self.weight.flatten(1)).unflatten(1, self.weight.shape[1:])
-        return y if self.bias is None else y + self.bias[:, None, None]
-
-
-class _BesideLinear(nn.Module):
-    """deep(y) plus a linear map: to the code (n, code, 1, 1) from images averaged to `side` pixels, or back, enlarged."""
-
-    def __init__(self, deep: nn.Module, channels: int, side: int, code: int, to_code: bool):
-        super().__init__()
-        pixels = channels * side * side
-        self.deep, self.side, self.to_code = deep, side, to_code
-        self.linear = nn.Linear(pixels, code) if to_code else nn.Linear(code, pixels)
-        nn.init.normal_(self.linear.weight, 0.0, self.linear.in_features**-0.5)  # a projection keeps the size of numbers
-        nn.init.zeros_(self.linear.bias)
-
-    def forward(self, y: Tensor) -> Tensor:
-        if self.to_code:
-            small = nn.functional.avg_pool2d(y, y.shape[-1] // self.side)
-            return self.deep(y) + self.linear(small.flatten(1))[:, :, None, None]
-        image, small = self.deep(y), self.linear(y.flatten(1)).unflatten(1, (-1, self.side, self.side))
-        return image + nn.functional.interpolate(small, image.shape[-2:], mode="bilinear")
-
-
 class ConvAutoencoder(nn.Module):
     """f for images: (n, C, size, size) -> the same, in [-1, 1] by tanh (DCGAN layers, paper section 3 and appendix).
 
@@ -190,9 +176,7 @@ class ConvAutoencoder(nn.Module):
         while side % 2 == 0 and side > 7:
             side, levels = side // 2, levels + 1
         if not 4 <= side <= 7 or levels == 0:
-            raise ValueError(
-                f"images of side {size} don't fit; pad or resize to 4, 5, 6 or 7 times a power of two, as 28 or 64."
-            )
+            raise ValueError(f"images of side {size} don't fit; resize to 4, 5, 6 or 7 times a power of two, as 28 or 64.")
         if norm not in ("group", "batch", "none"):
             raise ValueError(f"normalisation {norm!r} is unknown; use 'group', 'batch' or 'none'.")
         if linear < 0 or (linear and size % linear):
@@ -203,10 +187,10 @@ class ConvAutoencoder(nn.Module):
         down = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]  # no normalisation at the borders of f, as DCGAN
         for i, o in zip(widths, widths[1:]):
             down += [nn.Conv2d(i, o, 4, 2, 1, bias=norm == "none"), norm_of(o), nn.LeakyReLU(0.2)]
-        up = [_FromCode(code, widths[-1], side, bias=norm == "none"), norm_of(widths[-1]), nn.ReLU()]
+        up = [layers.FromCode(code, widths[-1], side, bias=norm == "none"), norm_of(widths[-1]), nn.ReLU()]
         for i, o in zip(widths[::-1], widths[-2::-1]):
             up += [nn.ConvTranspose2d(i, o, 4, 2, 1, bias=norm == "none"), norm_of(o), nn.ReLU()]
-        self.encoder: nn.Module = nn.Sequential(*down, _ToCode(widths[-1], code, side))
+        self.encoder: nn.Module = nn.Sequential(*down, layers.ToCode(widths[-1], code, side))
         self.decoder = nn.Sequential(*up, nn.ConvTranspose2d(width, channels, 4, 2, 1), nn.Tanh())
         for m in self.modules():
             if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)):
@@ -214,12 +198,19 @@ class ConvAutoencoder(nn.Module):
                 if m.bias is not None:
                     nn.init.zeros_(m.bias)
         if linear:
-            self.encoder = _BesideLinear(self.encoder, channels, linear, code, to_code=True)
-            self.decoder = nn.Sequential(_BesideLinear(self.decoder[:-1], channels, linear, code, to_code=False), nn.Tanh())
+            self.encoder = layers.BesideLinear(self.encoder, channels, linear, code, to_code=True)
+            decoder = layers.BesideLinear(self.decoder[:-1], channels, linear, code, to_code=False)
+            self.decoder = nn.Sequential(decoder, nn.Tanh())
         self.shape = (channels, size, size)
 
     def forward(self, y: Tensor) -> Tensor:
         return self.decoder(self.encoder(y))
+
+
+NETWORKS: dict[str, Callable[[Any], nn.Module]] = {  # name in a recipe -> what makes f of it
+    "mlp": lambda r: MLP(2, r.width, r.depth),
+    "conv": lambda r: ConvAutoencoder(r.size, r.channels, r.width, r.code, r.norm, r.linear),
+}
 
 
 # ----------------------------------------------------------------------------------------------------- distance, drift
@@ -241,11 +232,7 @@ DISTANCES = {"l1": l1, "l2": l2}
 
 def distance_of(distance: str | Distance) -> Distance:
     """D as a function (n, ...), (n, ...) -> (n,): "l1" (the paper's), "l2", or any callable of that form, unchanged."""
-    if callable(distance):
-        return distance
-    if distance not in DISTANCES:
-        raise ValueError(f"distance {distance!r} is unknown; use {', '.join(DISTANCES)} or a function of two batches to (n,).")
-    return DISTANCES[distance]
+    return checkpoints.entry(DISTANCES, distance, "distance")
 
 
 def drift(f: nn.Module, y: Tensor, distance: str | Distance = "l1") -> Tensor:
@@ -273,7 +260,7 @@ class Losses(NamedTuple):
 def literal_objective(
     f: nn.Module, x: Tensor, z: Tensor, *,
     reconstruction: float = 20.0, idempotence: float = 20.0, tightness: float = 2.5, clamp: float | None = 1.5,
-    distance: str | Distance = "l1", extra: Extra | None = None,
+    distance: str | Distance = "l1", extra: Extra | None = None, shown: Tensor | None = None,
 ) -> Losses:  # fmt: skip
     """The paper's training step as it is written (section 2.2, eq. 1-7 and its listing): four passes, one frozen copy.
 
@@ -285,8 +272,9 @@ def literal_objective(
               through a D(z, f(z)) tanh(. / (a D(z, f(z)))), a = `clamp`; None turns the clamp off
 
     x, z: (n, *shape), batch sizes may differ.  tightness/reconstruction is the book's lambda.  extra: a remedy's term
-    (chapter 11), extra(f, x, z, fx, fz) -> (), added to the total; through fz it trains the inner f.  Returns `Losses`; only
-    `total` carries a graph.  ValueError: x and z are not of one sample shape, or one of them is empty.
+    (chapter 11), extra(f, x, z, fx, fz) -> (), added to the total; through fz it trains the inner f.  shown: (n, *shape),
+    what f sees in place of x, whose target stays x (`Recipe.recall`).  Returns `Losses`; only `total` carries a graph.
+    ValueError: x and z are not of one sample shape, or one of them is empty.
     """
     D = distance_of(distance)
     _check_pair(x, z)
@@ -298,7 +286,7 @@ def literal_objective(
     def f_copy(y: Tensor) -> Tensor:
         return torch.func.functional_call(f, parameters | buffers, (y,), tie_weights=False)
 
-    fx, fz = f(x), f(z)
+    fx, fz = f(x if shown is None else shown), f(z)
     l_r = D(x, fx)
     l_i = D(fz, f_copy(fz))
     l_t, _ = clamped(D(fz.detach(), f(fz.detach())), D(z, fz).detach(), clamp)
@@ -310,7 +298,7 @@ def literal_objective(
 def objective(
     f: nn.Module, x: Tensor, z: Tensor, *,
     reconstruction: float = 20.0, idempotence: float = 20.0, tightness: float = 2.5, clamp: float | None = 1.5,
-    distance: str | Distance = "l1", extra: Extra | None = None,
+    distance: str | Distance = "l1", extra: Extra | None = None, shown: Tensor | None = None,
 ) -> Losses:  # fmt: skip
     """The same step in one graph and two applications of f; arguments, values and gradients are `literal_objective`'s.
 
@@ -324,10 +312,10 @@ def objective(
     """
     if tightness == 0 or mixes_samples(f):
         options: dict = {"reconstruction": reconstruction, "idempotence": idempotence, "tightness": tightness, "clamp": clamp}
-        return literal_objective(f, x, z, distance=distance, extra=extra, **options)
+        return literal_objective(f, x, z, distance=distance, extra=extra, shown=shown, **options)
     D = distance_of(distance)
     _check_pair(x, z)
-    fx, fz = f(torch.cat([x, z])).split([len(x), len(z)])
+    fx, fz = f(torch.cat([x if shown is None else shown, z])).split([len(x), len(z)])
     y = fz.view_as(fz)  # f(z) as the outer f sees it: a name of its own, so that only this path is rescaled
     ffz = f(y)
 
@@ -376,7 +364,7 @@ class Recipe:
 
     name: str
     data: str  # a name that ignbook.data.load knows
-    net: str = "conv"
+    net: str = "conv"  # or "mlp", another name in NETWORKS, or a function of the recipe
     size: int = 32  # side of the images, pixels
     channels: int = 1
     width: int = 32
@@ -384,7 +372,10 @@ class Recipe:
     depth: int = 3
     norm: str = "group"
     linear: int = 0  # side of the small image that passes beside the convolutions; 0 for none
-    source: str = "fourier"  # or "gaussian"
+    source: str = "fourier"  # or "gaussian", another name in SOURCES, or a source of your own
+    mixture: dict[str, float] = field(default_factory=dict)  # shares of further sources in a batch; the rest is `source`
+    apart: bool = True  # with a mixture: what it draws from data and what is reconstructed are halves of the data
+    recall: float = 0.0  # share of x that f reconstructs from f^k(x), k = 1 to 4, in place of x
     reconstruction: float = 20.0
     idempotence: float = 20.0
     tightness: float = 2.5  # the paper's 20 / 20 / 2.5
@@ -419,18 +410,22 @@ def build(recipe: Recipe) -> nn.Module:
     """f with the weights that recipe.seed gives, on the CPU.  ValueError: unknown net, or a size that doesn't fit."""
     with torch.random.fork_rng(devices=[]):  # a seed of its own, and the reader's random state left alone
         torch.manual_seed(recipe.seed)
-        if recipe.net == "mlp":
-            return MLP(2, recipe.width, recipe.depth)
-        if recipe.net == "conv":
-            return ConvAutoencoder(recipe.size, recipe.channels, recipe.width, recipe.code, recipe.norm, recipe.linear)
-    raise ValueError(f"network {recipe.net!r} is unknown; use 'mlp' or 'conv'.")
+        return checkpoints.entry(NETWORKS, recipe.net, "network")(recipe)
 
 
 def source_of(recipe: Recipe, data=None) -> nn.Module:
-    """The recipe's source, fitted to `data` where it has statistics of data; without data an empty one, for `load` to fill."""
-    if recipe.source not in SOURCES:
-        raise ValueError(f"source {recipe.source!r} is unknown; use {' or '.join(SOURCES)}.")
-    return FourierSource.of(data) if recipe.source == "fourier" and data is not None else SOURCES[recipe.source](recipe.shape)
+    """The recipe's source, fitted to `data`; without data an empty one for `load` to fill, of a mixture the noise alone."""
+
+    def one(name, data) -> Any:
+        make = checkpoints.entry(SOURCES, name, "source")
+        if hasattr(make, "sample") and not isinstance(make, type):
+            return make  # a source already
+        return make.of(data) if data is not None and hasattr(make, "of") else make(recipe.shape)
+
+    if data is None or not recipe.mixture:
+        return one(recipe.source, data)
+    apart = checkpoints.Half(data, 1) if recipe.apart else data
+    return MixedSource(one(recipe.source, data), {name: one(name, apart) for name in recipe.mixture}, recipe.mixture)
 
 
 # ------------------------------------------------------------------------------------------------------------ training
@@ -443,7 +438,9 @@ class Run:
     def __init__(self, f: nn.Module, source, recipe: Recipe, fabric=None):
         self.recipe, self.fabric, self.step = recipe, fabric or checkpoints.fabric(recipe.precision), 0
         self.average = deepcopy(f).to(self.fabric.device).eval().requires_grad_(False)
-        self.source = source.to(self.fabric.device)
+        self.source: Any = source.to(self.fabric.device) if isinstance(source, nn.Module) else source
+        for part in [part for part in getattr(source, "parts", {}).values() if hasattr(part, "follow")]:
+            part.follow(self.average, source.noise)
         adam = torch.optim.Adam(f.parameters(), recipe.lr, recipe.betas)
         self.f, self.optimiser = self.fabric.setup(f.train(), adam)
         self.generator = torch.Generator(self.fabric.device).manual_seed(recipe.seed + 1 + self.fabric.global_rank)
@@ -454,6 +451,7 @@ class Run:
         Whoever iterates owns the loop: stop, print, draw, save or measure between two steps as you like.  data: anything
         with len() and data[LongTensor] -> (n, *shape).  loss: `objective`, or another with its signature."""
         recipe, fabric = self.recipe, self.fabric
+        data = checkpoints.Half(data, 0) if recipe.mixture and recipe.apart else data
         order = checkpoints.Order(len(data), recipe.batch, recipe.seed, self.step, fabric.global_rank, fabric.world_size)
         loader = torch.utils.data.DataLoader(data, batch_size=None, sampler=order)  # `Order` yields whole batches of indices
         for x in itertools.islice(loader, recipe.steps - self.step):
@@ -461,11 +459,10 @@ class Run:
                 group["lr"] = recipe.lr * _cosine(self.step / recipe.steps, recipe.lr_end)
             x = x.to(fabric.device)
             if recipe.mirror:
-                turned = torch.rand(len(x), 1, 1, 1, generator=self.generator, device=x.device) < 0.5
-                x = torch.where(turned, x.flip(-1), x)
+                x = x.where(torch.rand(len(x), 1, 1, 1, generator=self.generator, device=x.device) >= 0.5, x.flip(-1))
             z = self.source.sample(len(x), self.generator)
             with fabric.autocast():  # f brings its own; this is for what else a loss applies, such as a remedy's encoder
-                losses = loss(self.f, x, z, **self.weights())
+                losses = loss(self.f, x, z, **self.weights(), **self.recalled(x))
             self.optimiser.zero_grad()
             fabric.backward(losses.total)
             if recipe.clip:
@@ -479,6 +476,14 @@ class Run:
             self.step += 1
             yield self.step, losses, self.average
 
+    @torch.no_grad()
+    def recalled(self, x: Tensor) -> dict:
+        """What f is shown in place of x, if the recipe wants that: f^k(x) by the averaged f, k = 1 to 4, for a share of x."""
+        shown, n = x.clone(), round(self.recipe.recall * len(x))
+        for k in range(4) if n else ():
+            shown[k * n // 4 : n] = self.average(shown[k * n // 4 : n])
+        return {"shown": shown} if n else {}
+
     def weights(self) -> dict:
         """What the loss of the coming step is called with: the recipe's weights on their courses, clamp and distance."""
         recipe, done = self.recipe, self.step / self.recipe.steps
@@ -486,8 +491,8 @@ class Run:
         end = recipe.tightness if recipe.tightness_end is None else recipe.tightness_end
         tightness = recipe.tightness and recipe.tightness * _cosine(done, end / recipe.tightness)
         distance = recipe.distance_end if recipe.distance_end and done >= 0.5 else recipe.distance
-        courses = {"idempotence": recipe.idempotence * ramp, "tightness": tightness * ramp, "distance": distance}
-        return {"reconstruction": recipe.reconstruction, "clamp": recipe.clamp, **courses}
+        fixed = {"reconstruction": recipe.reconstruction, "clamp": recipe.clamp}
+        return fixed | {"idempotence": recipe.idempotence * ramp, "tightness": tightness * ramp, "distance": distance}
 
 
 @dataclass
@@ -499,15 +504,14 @@ class Model:
     card: dict
 
     def to(self, device) -> "Model":
-        self.f.to(device), self.source.to(device)
+        [part.to(device) for part in (self.f, self.source) if isinstance(part, nn.Module)]
         return self
 
 
 def fit(
     f: nn.Module, source, data, recipe: Recipe, *,
     folder: str | Path | None = None, resume: bool = False, overwrite: bool = False, every: int | None = None,
-    callback: Callable[[int, nn.Module], None] | None = None, loss: Callable[..., Losses] = objective,
-    fabric=None, progress: bool = True,
+    callback: Callable[[int, nn.Module], None] | None = None, loss=objective, fabric=None, progress: bool = True,
 ) -> Model:  # fmt: skip
     """Train f by the recipe; returns the `Model` with averaged weights.  `Run.train` with what most callers want around it.
 
@@ -517,9 +521,8 @@ def fit(
     every: steps between rows of the history, states and calls of callback(step, averaged f); None: 200 rows, 20 states.
     loss: `objective`, or another with its signature; `ignbook.baselines.train` finds that of a recipe with remedies.
     fabric: a Lightning Fabric of your own (several devices).
-    Raises ValueError: data of the wrong shape or range, nothing to resume from; FloatingPointError: NaN, with the last good
-    weights kept in f and, given `folder`, on disk; KeyboardInterrupt: Ctrl-C or SIGTERM, given `folder` with the state saved.
-    """
+    ValueError: wrong data, nothing to resume from, a run in its place.  FloatingPointError: NaN; the last good weights are in f
+    and folder.  KeyboardInterrupt: Ctrl-C or SIGTERM, with the state saved in folder."""
     checkpoints.check_data(data, recipe)
     if loss is objective and (recipe.method != "ign" or recipe.extras):
         raise ValueError(f"recipe {recipe.name!r} is no plain IGN; train it by `ignbook.baselines.train(recipe, data)`.")
@@ -527,7 +530,7 @@ def fit(
     with checkpoints.Log(run, data, folder, every, resume, overwrite, progress) as log:
         for _, losses, _ in run.train(data, loss):
             log.tick(losses, callback)
-    return Model(run.average, run.source, log.card())
+    return Model(run.average, getattr(run.source, "noise", run.source), log.card())
 
 
 def _cosine(progress: float, end: float) -> float:
@@ -540,12 +543,7 @@ def iterate(f: nn.Module, z: Tensor, k: int) -> Tensor:
     """f(z), f^2(z), ..., f^k(z): (n, *shape) -> (k, n, *shape).  ValueError: k < 1, wrong shape, or NaN."""
     if k < 1:
         raise ValueError(f"f is to be applied {k} times; give k of 1 or more.")
-    shape = getattr(f, "shape", tuple(z.shape[1:]))
-    if tuple(z.shape[1:]) != tuple(shape):
-        hint = f"; resize the images, or give them {shape[0]} channels" if len(shape) == 3 else ""
-        raise ValueError(f"the input is {tuple(z.shape)} and f takes (n, {', '.join(map(str, shape))}){hint}.")
-    if not torch.isfinite(z).all():
-        raise ValueError("the input has NaN or infinite values; remove them first.")
+    checkpoints.check_input(z, getattr(f, "shape", tuple(z.shape[1:])))
     path = [z]
     for _ in range(k):
         path.append(f(path[-1]))
@@ -585,10 +583,9 @@ def demo(path: str | Path = "moons.png") -> None:
     x = torch.cat([angle.cos(), angle.sin()], 1) + torch.where(angle < math.pi, -0.5, 0.5) * torch.tensor([1.0, 0.5])
     model = fit(build(recipe), source_of(recipe), x, recipe)
     z = model.source.sample(1_000, torch.Generator().manual_seed(1))
-    _, axes = plt.subplots(1, 4, figsize=(12, 3.6), sharex=True, sharey=True, layout="constrained")
-    for ax, name, y in zip(axes, ("$x$", "$z$", "$f(z)$", "$f(f(z))$"), (x[:1_000], z, *iterate(model.f, z, 2))):
-        ax.scatter(*y.T, s=3)
-        ax.set(title=f"{name}, mean drift {drift(model.f, y).mean():.2f}", aspect="equal", xlim=(-2.5, 2.5), ylim=(-2.5, 2.5))
+    for i, (name, y) in enumerate(zip(("$x$", "$z$", "$f(z)$", "$f(f(z))$"), (x[:1_000], z, *iterate(model.f, z, 2)))):
+        plt.figure(1, (13, 3.6)).add_subplot(1, 4, i + 1, aspect="equal", xlim=(-2.5, 2.5), ylim=(-2.5, 2.5)).plot(*y.T, ".")
+        plt.title(f"{name}, mean drift {drift(model.f, y).mean():.2f}")
     plt.savefig(path, dpi=150)
 
 

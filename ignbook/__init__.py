@@ -11,12 +11,14 @@ MODULES = (
     "claims",
     "data",
     "latent",
+    "layers",
     "metrics",
     "notebooks",
     "plots",
     "projector",
     "recipes",
     "remedies",
+    "sources",
     "theory",
 )
 

@@ -7,7 +7,7 @@ an input is f, or f.reconstruct.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 import ign_core
 import ignbook.checkpoints
 import ignbook.remedies
+import ignbook.sources
 from ign_core import ConvAutoencoder, Losses, Model, Recipe
 
 # -------------------------------------------------------------------------------------------------------------- networks
@@ -158,18 +159,19 @@ def build(recipe: Recipe) -> nn.Module:
 
 
 def sampling_source(recipe: Recipe, data) -> nn.Module:
-    """What the samples of the recipe's f start from: codes, or the recipe's source fitted to data."""
+    """What the samples of the recipe's f start from: codes, or the recipe's source fitted to data, of a mixture the noise."""
     method = method_of(recipe)
-    return method.source(recipe) if method and method.latent else ign_core.source_of(recipe, data)
+    return method.source(recipe) if method and method.latent else ign_core.source_of(replace(recipe, mixture={}), data)
 
 
 def train(recipe: Recipe, data, **options) -> Model:
     """`ign_core.fit` for any recipe, IGN, IGN with remedies, or baseline; options are fit's."""
-    method, source = method_of(recipe), sampling_source(recipe, data)
+    method = method_of(recipe)
     loss = method.loss if method else ignbook.remedies.loss_of(recipe)
-    noise = method.source(recipe) if method and method.source else source
-    model = ign_core.fit(build(recipe), noise, data, recipe, loss=loss, **options)
-    model.source = source
+    source = method.source(recipe) if method and method.source else ign_core.source_of(recipe, data)
+    model = ign_core.fit(build(recipe), source, data, recipe, loss=loss, **options)
+    if method:
+        model.source = sampling_source(recipe, data)
     return model
 
 

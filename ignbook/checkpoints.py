@@ -72,8 +72,9 @@ def check_recipe(recipe) -> None:
         which = "ema" if all(_real(value) and 0 <= value < 1 for value in betas) else "betas"
         wanted = "a number from 0 to below 1" if which == "ema" else "two numbers from 0 to below 1"
         raise ValueError(f"{which} is {_short(getattr(recipe, which))}; give {wanted}.")
-    if type(recipe.mirror) is not bool:
-        raise ValueError(f"mirror is {_short(recipe.mirror)}; give True or False.")
+    for name in ("mirror", "apart"):
+        if type(getattr(recipe, name)) is not bool:
+            raise ValueError(f"{name} is {_short(getattr(recipe, name))}; give True or False.")
     if recipe.precision not in PRECISIONS:
         raise ValueError(f"precision {_short(recipe.precision)} is unknown; use one of: {', '.join(PRECISIONS)}.")
     extras = recipe.extras
@@ -86,10 +87,9 @@ def check_recipe(recipe) -> None:
     if not (recipe.distance_end is None or isinstance(recipe.distance_end, str) or callable(recipe.distance_end)):
         raise ValueError(f"distance_end is {_short(recipe.distance_end)}; give a name, or None.")
     check_name(recipe.name)
-    for field in fields(recipe):  # whatever else it has
-        value = getattr(recipe, field.name)
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"{field.name} is {value}; give a finite number.")
+    check_shares(recipe.mixture)
+    if not _real(recipe.recall) or not 0 <= recipe.recall <= 1:
+        raise ValueError(f"recall is {_short(recipe.recall)}; give a share of the batch, from 0 to 1.")
     if recipe.tightness_end is not None and not recipe.tightness > 0:
         raise ValueError("tightness_end needs a tightness above 0 to start from; set both.")
     if recipe.net == "mlp" and recipe.method != "ign":
@@ -131,6 +131,37 @@ def _made(value) -> bool:
 def _short(value) -> str:
     text = repr(value) if not (type(value) is int and abs(value) > 10**40) else "a number of many digits"
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def entry(table: dict[str, Any], name, what: str) -> Any:
+    """What a recipe names in a registry; anything but a string is the thing itself.  ValueError: an unknown name."""
+    if isinstance(name, str) and name not in table:
+        raise ValueError(f"{what} {name!r} is unknown; use {', '.join(table)}, or give one of your own in its place.")
+    return table[name] if isinstance(name, str) else name
+
+
+def check_shares(shares: dict[str, float]) -> None:
+    """ValueError, one sentence that says what to do: shares of a mixture below 0, or together above 1."""
+    named = isinstance(shares, dict) and all(isinstance(k, str) and _real(v) and v >= 0 for k, v in shares.items())
+    if not named or sum(shares.values()) > 1:
+        raise ValueError(
+            f"the shares {_short(shares)} are below 0 or together above 1; what they leave of 1 is the source's own."
+        )
+
+
+def counts(shares: dict[str, float], n: int) -> list[int]:
+    """How many of n samples are of each part of a mixture: what the shares leave first, then the parts in their order."""
+    parts = [round(share * n) for share in shares.values()]
+    return [n - sum(parts), *parts]
+
+
+def check_input(y: Tensor, shape) -> None:
+    """ValueError, one sentence that says what to do: y (n, *shape) is of another shape, or not finite."""
+    if tuple(y.shape[1:]) != tuple(shape):
+        hint = f"; resize the images, or give them {shape[0]} channels" if len(shape) == 3 else ""
+        raise ValueError(f"the input is {tuple(y.shape)} and f takes (n, {', '.join(map(str, shape))}){hint}.")
+    if not torch.isfinite(y).all():
+        raise ValueError("the input has NaN or infinite values; remove them first.")
 
 
 # ---------------------------------------------------------------------------------------------------------- a training
@@ -175,6 +206,19 @@ class Order(torch.utils.data.Sampler):
             for i in range(position, per_epoch):
                 yield order[i * self.batch : (i + 1) * self.batch][self.rank :: self.world]
             epoch, position = epoch + 1, 0
+
+
+class Half:
+    """Every second sample of `data`, from the first (which = 0) or the second (1): two halves with no sample in common."""
+
+    def __init__(self, data, which: int):
+        self.data, self.which = data, which
+
+    def __len__(self) -> int:
+        return (len(self.data) + 1 - self.which) // 2
+
+    def __getitem__(self, indices: Tensor) -> Tensor:
+        return self.data[2 * indices + self.which]
 
 
 def check_data(data, recipe) -> None:
@@ -567,7 +611,8 @@ def named(what) -> str:
 
 def tensors_of(**modules: nn.Module) -> dict[str, Tensor]:
     """The states of modules under one roof: {"f.weight": ..., "source.std": ...}."""
-    return {f"{name}.{k}": v for name, module in modules.items() for k, v in module.state_dict().items()}
+    held = {name: module for name, module in modules.items() if isinstance(module, nn.Module)}  # a source may have no state
+    return {f"{name}.{k}": v for name, module in held.items() for k, v in module.state_dict().items()}
 
 
 def filled(tensors: dict[str, Tensor], card: dict, name: str | Path, **makers: Callable[[], nn.Module]) -> list[nn.Module]:
@@ -631,7 +676,8 @@ def _tuples(value):
 
 
 def _fill(module: nn.Module, part: str, tensors: dict[str, Tensor]) -> None:
-    module.load_state_dict({k.removeprefix(part + "."): v for k, v in tensors.items() if k.startswith(part + ".")})
+    if isinstance(module, nn.Module):
+        module.load_state_dict({k.removeprefix(part + "."): v for k, v in tensors.items() if k.startswith(part + ".")})
 
 
 def _blob(tensors: dict[str, Tensor], metadata: dict[str, str] | None) -> bytes:

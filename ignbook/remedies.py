@@ -5,6 +5,7 @@ Two kinds: a term of its own, in `EXTRAS` (Recipe.extras = {name: weight}), and 
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 
 import torch
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import ign_core
+import ignbook.checkpoints
 
 # --------------------------------------------------------------------------------------------- terms: (f, x, z, fx, fz)
 
@@ -50,10 +52,36 @@ def minibatch_statistics(f: nn.Module, x: Tensor, z: Tensor, fx: Tensor, fz: Ten
     )
 
 
-EXTRAS: dict[str, ign_core.Extra] = {
+@dataclass(frozen=True)
+class PartMatching:
+    """Feature matching for each part of a mixed source apart: f(grey faces), say, is to have the mean code of faces.
+
+    What chance adds to the square of a small batch's mean is taken off again (the linear case of the unbiased MMD, Gretton et al.
+    2012), or each part would be drawn to one image.  Parts weigh by their samples.  shares: `Recipe.mixture`.  Needs f.encoder.
+    """
+
+    shares: dict[str, float]
+
+    @classmethod
+    def of(cls, recipe: ign_core.Recipe) -> "PartMatching":
+        return cls(recipe.mixture)
+
+    def __call__(self, f: nn.Module, x: Tensor, z: Tensor, fx: Tensor, fz: Tensor) -> Tensor:
+        a, b = _codes(f, x, fz)
+        mean, variance, total = a.mean(0), a.var(0), a.new_zeros(())
+        for part in b.split(ignbook.checkpoints.counts(self.shares, len(b))):
+            if len(part) > 1:
+                chance = variance / len(a) + part.var(0) / len(part)
+                total = total + len(part) / len(b) * (((mean - part.mean(0)).square() - chance) / (variance + 1e-4)).mean()
+        return total
+
+
+# name in a recipe -> a term, or a class whose `of` makes it of the recipe
+EXTRAS: dict[str, ign_core.Extra | type] = {
     "imle": imle,
     "feature-matching": feature_matching,
     "minibatch-statistics": minibatch_statistics,
+    "part-matching": PartMatching,
 }
 
 
@@ -136,16 +164,15 @@ def loss_of(
 ) -> Callable[..., ign_core.Losses]:
     """`loss` with the remedies that the recipe names; itself if it names none.  ValueError: an unknown remedy."""
     names = {recipe.distance, recipe.distance_end or recipe.distance}
-    for name in recipe.extras:
-        if name not in EXTRAS:
-            raise ValueError(f"remedy {name!r} is unknown; use {', '.join(EXTRAS)}, or add it to EXTRAS.")
+    found = {name: ignbook.checkpoints.entry(EXTRAS, name, "remedy") for name in recipe.extras}
+    terms = [(recipe.extras[name], term.of(recipe) if hasattr(term, "of") else term) for name, term in found.items()]
     for name in names:
         ign_core.distance_of(name)  # raises if it is unknown
     if not recipe.extras:
         return loss
 
     def extra(*parts) -> Tensor:
-        return sum(weight * EXTRAS[name](*parts) for name, weight in recipe.extras.items())
+        return sum(weight * term(*parts) for weight, term in terms)
 
     def remedied(f: nn.Module, x: Tensor, z: Tensor, **weights) -> ign_core.Losses:
         return loss(f, x, z, extra=extra, **weights)

@@ -21,6 +21,12 @@ def parts(generator):
     return f, x, z, f(x), f(z)
 
 
+def term_of(name: str):
+    """A term of the registry, made for SMALL if it wants a recipe."""
+    term = R.EXTRAS[name]
+    return term.of(SMALL) if hasattr(term, "of") else term
+
+
 def test_imle_is_its_definition_by_enumeration(generator):
     x, fz = torch.randn(5, 3, generator=generator), torch.randn(7, 3, generator=generator, requires_grad=True)
     expected = []
@@ -56,7 +62,7 @@ def test_statistics_vanish_on_the_same_batch_and_grow_with_collapse(parts, term)
 def test_terms_train_through_fz_alone(parts, name):
     f, x, z, _, _ = parts
     fz = f(z).detach().requires_grad_()
-    R.EXTRAS[name](f, x, z, f(x), fz).backward()
+    term_of(name)(f, x, z, f(x), fz).backward()
     assert fz.grad.abs().sum() > 0
     assert all(p.grad is None for p in f.parameters())  # f as the critic is held fixed
 
@@ -70,11 +76,27 @@ def test_a_term_adds_its_own_gradient_to_the_objective(parts, name):
         return torch.autograd.grad(total, list(f.parameters()))
 
     plain = gradients(ign_core.objective(f, x, z).total)
-    alone = gradients(weight * R.EXTRAS[name](f, x, z, f(x).detach(), f(z)))
+    alone = gradients(weight * term_of(name)(f, x, z, f(x).detach(), f(z)))
     for loss in (ign_core.objective, ign_core.literal_objective):
         remedied = R.loss_of(replace(SMALL, extras={name: weight}), loss)
         for a, b, c in zip(gradients(remedied(f, x, z, distance="l1").total), plain, alone):
             torch.testing.assert_close(a, b + c, rtol=2e-3, atol=2e-5)
+
+
+def test_part_matching_is_unbiased_and_looks_at_each_part_apart(generator):
+    """On codes of one law its mean over batches is 0, by a thousand draws; parts whose errors cancel in the batch are seen."""
+
+    class Codes(torch.nn.Module):
+        encoder = torch.nn.Identity()
+
+    draw = lambda *shape: torch.randn(*shape, generator=generator)  # noqa: E731
+    term = R.PartMatching({"grey": 0.25, "own": 0.25})
+    values = torch.stack([term(Codes(), draw(64, 4), None, None, draw(16, 4)) for _ in range(1_000)])
+    assert values.mean().abs() < 4 * values.std() / 1_000**0.5 and values.std() > 0
+    up, down = draw(16, 4) + 3, draw(16, 4) - 3
+    apart = torch.cat([draw(32, 4), up, down])
+    assert term(Codes(), draw(64, 4), None, None, apart) > 3.0  # half of the samples miss by 3: about 9 / 2
+    assert R.feature_matching(Codes(), draw(64, 4), None, None, apart) < 0.5
 
 
 def test_the_pyramid_by_hand():

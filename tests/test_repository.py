@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import importlib.util
 import json
 import re
 import subprocess
@@ -51,9 +52,9 @@ PACKAGE = sorted((ROOT / "ignbook").rglob("*.py"))
 MODULES = {module_name(path) for path in PACKAGE} | {"ign_core", "train"}
 
 
-def test_the_core_imports_its_checkpoints_alone_and_those_nothing_of_ours():
-    assert imports_of(ROOT / "ign_core.py") <= {"ignbook", "ignbook.checkpoints"}
-    assert not imports_of(ROOT / "ignbook" / "checkpoints.py") and not imports_of(ROOT / "ignbook" / "__init__.py")
+def test_the_core_imports_its_checkpoints_and_layers_alone_and_those_nothing_of_ours():
+    assert imports_of(ROOT / "ign_core.py") <= {"ignbook", "ignbook.checkpoints", "ignbook.layers"}
+    assert not any(imports_of(ROOT / "ignbook" / name) for name in ("checkpoints.py", "layers.py", "__init__.py"))
 
 
 def test_arrows_point_one_way():
@@ -87,3 +88,12 @@ def test_nothing_of_a_machine_is_committed():
             if path.name not in ("test_repository.py", "test_notebooks.py"):  # these name what they look for
                 found = elsewhere.search(path.read_text(encoding="utf-8"))
                 assert not found, f"{path.name}: {found[0]}"
+
+
+def test_the_readme_says_the_minutes_that_were_measured_on_idle_cores():
+    spec = importlib.util.spec_from_file_location("minutes", ROOT / "benchmarks" / "minutes.py")
+    minutes = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(minutes)
+    result = json.loads(minutes.OUT.read_text(encoding="utf-8"))
+    assert f"{minutes.MARK}{minutes.sentence(result)}<!-- -->" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert result["load before"] < 1 and set(result["seconds"]) == {"make book", "make test"}

@@ -103,6 +103,6 @@ def save_samples(f, source, path: Path, n: int = 64, columns: int = 8, seed: int
     """A PNG of f(z) for n draws of the source, in rows of `columns`."""
     from torchvision.utils import save_image
 
-    z = source.sample(n, torch.Generator(next(source.buffers()).device).manual_seed(seed))
+    z = source.sample(n, torch.Generator(next(f.parameters()).device).manual_seed(seed))
     path.parent.mkdir(parents=True, exist_ok=True)
     save_image(f(z), path, nrow=columns, normalize=True, value_range=(-1, 1))
