@@ -434,7 +434,9 @@ def restore(run, path: Path, data: dict) -> dict:
     recipe, anew = run.recipe, "start anew with --overwrite"
     tensors, state = opened(path)
     mine, was = json.loads(_json(plain(recipe))), state["recipe"]
-    if changed := [k for k in mine if k not in ("steps", "lr", "precision") and (k not in was or mine[k] != was[k])]:
+    if odd := set(mine) ^ set(was):
+        raise ValueError(f"{path} is of another version, whose recipes differ in {_short(min(odd))}; {anew}.")
+    if changed := [k for k in mine if k not in ("steps", "lr", "precision") and mine[k] != was[k]]:
         raise ValueError(f"{path} was trained with another {', '.join(changed)}; resume with the same recipe, or {anew}.")
     if state["step"] > recipe.steps:
         raise ValueError(f"{path} has made {state['step']} steps already; resume with as many or more --steps, or {anew}.")
