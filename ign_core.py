@@ -395,7 +395,7 @@ class Recipe:
     steps: int = 20_000
     ema: float = 0.999  # decay of the averaged weights that are evaluated and shipped
     clip: float | None = 10.0  # norm of the gradient
-    precision: str = "auto"  # or Fabric's names; auto is bf16 where the device has it, fp16 on older CUDA, else float32
+    precision: str = "auto"  # or "32-true", "bf16-mixed", "16-mixed"; auto is bf16 where the device has it, fp16 on older CUDA
     seed: int = 0
 
     def __post_init__(self):
@@ -514,31 +514,27 @@ class Model:
 
 def fit(
     f: nn.Module, source, data, recipe: Recipe, *,
-    folder: str | Path | None = None, resume: bool = False, every: int | None = None,
+    folder: str | Path | None = None, resume: bool = False, overwrite: bool = False, every: int | None = None,
     callback: Callable[[int, nn.Module], None] | None = None, loss=objective, fabric=None, progress: bool = True,
 ) -> Model:  # fmt: skip
     """Train f by the recipe; returns the `Model` with averaged weights.  `Run.train` with what most callers want around it.
 
     data: tensor, array, list of images, Dataset or DataLoader; images in [-1, 1] or as bytes (`ignbook.arrays.Batches`).
-    folder: for the resumable state NAME.train.safetensors; None writes nothing.
-    resume: go on from that state, bit for bit as if never stopped.
-    every: steps between rows of the history, saved states and calls of callback(step, averaged f); None: 200 of them.
+    folder: for the resumable state NAME.train.safetensors; None writes nothing.  overwrite: a run that is there already.
+    resume: go on from that state, bit for bit as if never stopped; with other `steps` or lr, on the courses of these.
+    every: steps between rows of the history, states and calls of callback(step, averaged f); None: 200 rows, 20 states.
     loss: `objective`, or another with its signature; `ignbook.baselines.train` finds that of a recipe with remedies.
     fabric: a Lightning Fabric of your own (several devices).
-    ValueError: wrong data, or nothing to resume from.  FloatingPointError: NaN; the last good weights are in f and folder."""
+    ValueError: wrong data, nothing to resume from, a run in its place.  FloatingPointError: NaN; the last good weights are in f
+    and folder.  KeyboardInterrupt: Ctrl-C or SIGTERM, with the state saved in folder."""
     data = checkpoints.check_data(data, recipe)
     if loss is objective and (recipe.method != "ign" or recipe.extras):
         raise ValueError(f"recipe {recipe.name!r} is no plain IGN; train it by `ignbook.baselines.train(recipe, data)`.")
     run = Run(f, source, recipe, fabric)
-    every = every or max(recipe.steps // 200, 1)
-    log = checkpoints.Log(run, None if folder is None else Path(folder) / f"{recipe.name}.train.safetensors", resume, progress)
-    for step, losses, average in run.train(data, loss):
-        log.tick()
-        if step % every == 0 or step == recipe.steps:
-            log.keep(losses)
-            if callback is not None:
-                callback(step, average)
-    return Model(run.average, getattr(run.source, "noise", run.source), log.card(getattr(data, "card", {"n": len(data)})))
+    with checkpoints.Log(run, data, folder, every, resume, overwrite, progress) as log:
+        for _, losses, _ in run.train(data, loss):
+            log.tick(losses, callback)
+    return Model(run.average, getattr(run.source, "noise", run.source), log.card())
 
 
 def _cosine(progress: float, end: float) -> float:
@@ -566,7 +562,7 @@ def project(f: nn.Module, x: Tensor, k: int = 1) -> Tensor:
 # ------------------------------------------------------------------------------------------------------- save and load
 def save(model: Model, path: str | Path) -> None:
     """Write a model as PATH.safetensors (f and source) and PATH.json (its card)."""
-    checkpoints.write(path, checkpoints.tensors_of(f=model.f, source=model.source), model.card)
+    checkpoints.save(path, model.card, f=model.f, source=model.source)
 
 
 def load(name: str | Path, device: str | torch.device = "cpu", build=build, source=source_of) -> Model:
@@ -576,7 +572,7 @@ def load(name: str | Path, device: str | torch.device = "cpu", build=build, sour
     recipe = checkpoints.recipe_of(card, Recipe, name)
     if source is source_of and recipe.method not in ("ign", "denoise", "imle"):
         raise ValueError(f"the checkpoint {name} is of a baseline, {recipe.method!r}; load it by ignbook.baselines.load.")
-    f, source = checkpoints.filled(tensors, name, f=lambda: build(recipe), source=lambda: source(recipe))
+    f, source = checkpoints.filled(tensors, card, name, f=lambda: build(recipe), source=lambda: source(recipe))
     return Model(f.eval().requires_grad_(False), source, card).to(device)
 
 

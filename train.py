@@ -1,17 +1,22 @@
 """Train, resume, evaluate and export the models of the book.
 
 python train.py mnist                            train a recipe (any field is a flag: --steps 2000 --tightness 2.5)
-python train.py mnist --resume                   go on where a stopped run was
+python train.py mnist --resume                   go on where a stopped run was (--overwrite starts it anew)
 python train.py classifier                       train the classifier that the measures use
 python train.py evaluate mnist                   measure a checkpoint, write the numbers into its card
+python train.py sample mnist --out grid.png      a picture of what a checkpoint draws
 python train.py evaluate 11_collapse             draw a chapter's figures and tables anew from cards and results files
 python train.py sweep remedies                   train and measure a family of runs, a results file each
 python train.py fetch celeba64                   download a data set that the book never downloads unasked
 python train.py export mnist --out mnist.safetensors --half      weights alone, in half precision
 fabric run --devices 2 train.py mnist            the same on several devices
+
+evaluate, sample and export take a path, or a NAME: then the newer of runs/NAME and the shipped checkpoint.
 """
 
+import contextlib
 import csv
+import io
 import json
 import sys
 import time
@@ -20,6 +25,8 @@ from typing import Annotated
 
 import torch
 import tyro
+from matplotlib.figure import Figure
+from matplotlib.image import imread
 
 import ign_core
 import ignbook  # its modules load when they are first named
@@ -31,7 +38,7 @@ CHAPTERS = Path(__file__).parent / "notebooks"
 
 def main(arguments: list[str]) -> None:
     """Dispatch on the first word: a command or a recipe's name."""
-    commands = {"evaluate": evaluate, "export": export, "fetch": fetch, "sweep": sweep}
+    commands = {"evaluate": evaluate, "export": export, "fetch": fetch, "sample": sample, "sweep": sweep}
     commands |= {name: _trainer(recipe) for name, recipe in ignbook.recipes.RECIPES.items()}
     commands |= {name: _classifier(recipe) for name, recipe in ignbook.recipes.CLASSIFIERS.items()}
     if arguments and not arguments[0].startswith("-") and arguments[0] not in commands:
@@ -44,43 +51,129 @@ def _trainer(recipe: ign_core.Recipe):
         recipe: Annotated[ign_core.Recipe, tyro.conf.OmitArgPrefixes] = recipe,
         out: Path = RUNS,
         resume: bool = False,
+        overwrite: bool = False,
         threads: int | None = None,
+        tensorboard: Path | None = None,
     ) -> None:
-        _train(recipe, out, resume, threads)
+        _train(recipe, out, resume, threads, overwrite=overwrite, tensorboard=tensorboard)
 
     train.__doc__ = f"""Train the recipe "{recipe.name}".
 
     Args:
         recipe: The recipe's fields, each to be changed by its flag.
-        out: Folder for the trained model, the state to resume from, the history and grids of samples.
-        resume: Go on from the state in that folder, bit for bit as if never stopped.
+        out: Folder for the trained model, the state to resume from, the history with its curves, and grids of samples.
+        resume: Go on from the state in that folder, bit for bit as if never stopped. With more steps, or with another lr
+            (after NaN, a lower one), lr and lambda follow the courses of the new numbers from there on.
+        overwrite: Start anew where a run is in that folder already.
         threads: CPU threads; one is best where two runs go side by side.
+        tensorboard: Folder for TensorBoard's log of the terms and the samples; needs the package tensorboard.
     """
     return train
 
 
-def _train(recipe: ign_core.Recipe, out: Path, resume: bool, threads: int | None, callback=None, **options) -> ign_core.Model:
+def _train(recipe: ign_core.Recipe, out: Path, resume: bool, threads: int | None, callback=None, tensorboard: Path | None = None,
+           **options) -> ign_core.Model:  # fmt: skip
 
     if threads is not None:
-        torch.set_num_threads(threads)
+        _set_threads(threads)
     plane = recipe.data in ignbook.data.MANIFOLDS
     data = ignbook.data.points(recipe.data) if plane else ignbook.data.load(recipe.data, size=recipe.size)
-    source = ignbook.baselines.sampling_source(recipe, data)
-
-    def look(step: int, f: torch.nn.Module) -> None:
-        if not plane:
-            ignbook.plots.save_samples(f, source, out / f"{recipe.name}-samples" / f"{step:07d}.png")
-        if callback is not None:
-            callback(step, f)
-
-    model = ignbook.baselines.train(recipe, data, folder=out, resume=resume, callback=look, **options)
+    with _board(tensorboard) as board:
+        look = _Look(recipe, ignbook.baselines.sampling_source(recipe, data), None if plane else out, board, callback)
+        model = ignbook.baselines.train(recipe, data, folder=out, resume=resume, callback=look, **options)
     ign_core.save(model, out / recipe.name)
-    with open(out / f"{recipe.name}.csv", "w", newline="") as file:
-        rows = csv.DictWriter(file, model.card["history"][0])
-        rows.writeheader()
-        rows.writerows(model.card["history"])
+    rows = io.StringIO(newline="")
+    table = csv.DictWriter(rows, model.card["history"][0])
+    table.writeheader()
+    table.writerows(model.card["history"])
+    ignbook.checkpoints.write_file(out / f"{recipe.name}.csv", rows.getvalue().encode())
+    ignbook.checkpoints.write_file(out / f"{recipe.name}-history.png", _curves(model.card["history"]))
     print(f"trained {recipe.name} in {model.card['seconds'] / 60:.1f} minutes: {out / recipe.name}.safetensors")
     return model
+
+
+class _Look:
+    """The callback of every training: at most 20 grids of samples, TensorBoard, and what a sweep measures.
+
+    out: folder; None draws no grids, as of points.  board: a SummaryWriter, or None."""
+
+    def __init__(self, recipe: ign_core.Recipe, source, out: Path | None, board, callback):
+        self.recipe, self.source, self.out, self.board, self.callback, self.drawn = recipe, source, out, board, callback, 0
+
+    def row(self, row: dict) -> None:
+        for term in set(row) - {"step"} if self.board else ():
+            self.board.add_scalar(term, row[term], row["step"])
+
+    def __call__(self, step: int, f: torch.nn.Module) -> None:
+        part = 20 * step // self.recipe.steps
+        if self.out is not None and part > self.drawn:
+            path = self.out / f"{self.recipe.name}-samples" / f"{step:07d}.png"
+            ignbook.plots.save_samples(f, self.source, path)
+            if self.board:
+                self.board.add_image("f(z)", imread(path), step, dataformats="HWC")
+            self.drawn = part
+        if self.callback is not None:
+            self.callback(step, f)
+
+
+def _board(folder: Path | None):
+    """A context that gives a SummaryWriter, or None without a folder.  ValueError: no TensorBoard here."""
+    if folder is None:
+        return contextlib.nullcontext()
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ValueError("--tensorboard needs that package; run `pip install tensorboard`, or leave it out.") from None
+    return SummaryWriter(str(folder))
+
+
+def _curves(rows: list[dict]) -> bytes:
+    """A PNG of the three terms over the steps."""
+    figure = Figure(figsize=(6, 3), layout="constrained")
+    ignbook.plots.history(rows, figure.subplots())
+    return _png(figure)
+
+
+def _png(figure: Figure) -> bytes:
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=150)
+    return image.getvalue()
+
+
+def _set_threads(n: int) -> None:
+    _within("--threads", n, 1, 1024)
+    torch.set_num_threads(n)
+
+
+def _within(flag: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise ValueError(f"{flag} is {value}; give a number from {least} to {most}.")
+
+
+def _checkpoint(name: str, shipped: bool = False) -> Path:
+    """Where a checkpoint is that the command line names: a path as it stands, or a name's newest, which is then printed.
+
+    shipped: of that name among the shipped ones alone."""
+    stem = name.removesuffix(".safetensors").removesuffix(".json")
+    places = [folder / stem for folder in (RUNS, ignbook.checkpoints.shipped("checkpoints"))]
+    there = [place for place in places[shipped:] if Path(f"{place}.safetensors").exists()]
+    if (Path(f"{stem}.safetensors").exists() and not shipped) or not there:
+        return Path(stem)  # if it isn't there either, `ignbook.checkpoints.read` says so
+    taken = max(there, key=lambda place: Path(f"{place}.safetensors").stat().st_mtime)
+    print(f"{name} is {taken}.safetensors")
+    return taken
+
+
+def _is_shipped(path: Path) -> bool:
+    return path.resolve().parent == ignbook.checkpoints.shipped("checkpoints").resolve()
+
+
+def _real(name: str, size: int | None, split: str, what: str) -> ignbook.data.Images:
+    """`ignbook.data.load`, without its stand-ins.  ValueError: the data is not to be had here."""
+    data = ignbook.data.load(name, split, size)
+    if data.card["name"].split("-")[0] in ignbook.data.STAND_INS and name not in ignbook.data.STAND_INS:
+        raise ValueError(f"{what} on {name}, which is not to be had here; set IGN_DATA, see the README.")
+    return data
 
 
 def _classifier(recipe: ignbook.recipes.ClassifierRecipe):
@@ -88,6 +181,9 @@ def _classifier(recipe: ignbook.recipes.ClassifierRecipe):
         out: Path = RUNS, recipe: Annotated[ignbook.recipes.ClassifierRecipe, tyro.conf.OmitArgPrefixes] = recipe
     ) -> None:
 
+        ignbook.checkpoints.check_name(recipe.name)
+        for field, most in (("epochs", 10_000), ("batch", 2**20), ("seed", 2**32)):
+            _within(f"--{field}", getattr(recipe, field), int(field != "seed"), most)
         began = time.perf_counter()
         net, card = ignbook.metrics.train_classifier(
             recipe, ignbook.data.load(recipe.data), ignbook.data.load(recipe.data, "test")
@@ -121,16 +217,15 @@ def sweep(family: Annotated[str, tyro.conf.Positional], out: Path = RUNS, result
 
     if family not in ignbook.recipes.SWEEPS:
         raise ValueError(f"family {family!r} is unknown; use one of: {', '.join(ignbook.recipes.SWEEPS)}.")
-    torch.set_num_threads(threads)
+    _set_threads(threads)
+    _within("--of", of, 1, 1000)
+    _within("--part", part, 0, of - 1)
+    _within("--n", n, 1, 10**7)
     for run, recipe in list(ignbook.recipes.SWEEPS[family].items())[part::of]:
         written, folder = results / family / run, out / family / run
         if Path(f"{written}.json").exists():
             continue
-        data, test = (ignbook.data.load(recipe.data, split, recipe.size) for split in ("train", "test"))
-        if data.card["name"].split("-")[0] in ignbook.data.STAND_INS and recipe.data not in ignbook.data.STAND_INS:
-            raise ValueError(
-                f"{run} is to be trained on {recipe.data}, which is not to be had here; set IGN_DATA, see the README."
-            )
+        data, test = (_real(recipe.data, recipe.size, split, f"{run} is to be trained") for split in ("train", "test"))
         network = ignbook.metrics.load_feature_network(ignbook.recipes.feature_network(recipe.data))
         course = _Course(
             folder / "course.json",
@@ -164,29 +259,58 @@ class _Course:
             ignbook.checkpoints.write_file(self.path, json.dumps(self.rows).encode())
 
 
-def evaluate(name: Annotated[str, tyro.conf.Positional], n: int = 5_000, seed: int = 0) -> None:
+def evaluate(name: Annotated[str, tyro.conf.Positional], n: int = 5_000, seed: int = 0, shipped: bool = False) -> None:
     """Measure a checkpoint on its test data and write the numbers into its card (the chapters show them from there).
 
     Args:
-        name: A shipped checkpoint's name, or a path; or a chapter (11_collapse), which is executed in place.
+        name: A checkpoint's name or path; or a chapter (11_collapse), which is executed in place.
         n: Samples of each kind.
         seed: Of the source and of the noise.
+        shipped: Take the shipped checkpoint, and write into the card that the book shows.
     """
 
     if (chapter := CHAPTERS / f"{name}.ipynb").exists():
         return ignbook.notebooks.execute([chapter])
-    model = ignbook.baselines.load(name)
+    _within("--n", n, 1, 10**7)
+    _within("--seed", seed, 0, 2**32)
+    path = _checkpoint(name, shipped)
+    model = ignbook.baselines.load(path)
     data, size = (model.card["recipe"][key] for key in ("data", "size"))
     if data in ignbook.data.MANIFOLDS:
         raise ValueError(
             f"{name} is a toy in the plane; `python experiments/coverage_2d.py --checkpoints {data}` trains and measures it."
         )
+    if _is_shipped(path) and not shipped:
+        raise ValueError(f"{name} is shipped, and its card would be changed; give --shipped for that, or the path of a copy.")
+    train, test = (_real(data, size, split, f"{name} is to be measured") for split in ("train", "test"))
     network = ignbook.metrics.load_feature_network(ignbook.recipes.feature_network(data))
-    metrics = ignbook.metrics.evaluate(
-        model, network, ignbook.data.load(data, size=size), ignbook.data.load(data, "test", size), n=n, seed=seed
-    )
-    ignbook.checkpoints.write_card(name, {"metrics": metrics})
+    metrics = ignbook.metrics.evaluate(model, network, train, test, n=n, seed=seed)
+    ignbook.checkpoints.write_card(path, {"metrics": metrics})
     print(ignbook.metrics.table(metrics))
+
+
+def sample(name: Annotated[str, tyro.conf.Positional], out: Path, n: int = 64, seed: int = 0) -> None:
+    """Draw f(z) into a PNG: images in rows of 8, points as a scatter.
+
+    Args:
+        name: A checkpoint's name or path.
+        out: Path of the picture.
+        n: How many.
+        seed: Of the source.
+    """
+
+    _within("--n", n, 1, 10_000)
+    _within("--seed", seed, 0, 2**32)
+    if out.suffix != ".png":
+        raise ValueError(f"--out is {out}; give a path that ends in .png.")
+    model = ignbook.baselines.load(_checkpoint(name))
+    if len(getattr(model.f, "shape", ())) == 1:
+        figure, z = Figure(figsize=(4, 4), layout="constrained"), model.source.sample(n, torch.Generator().manual_seed(seed))
+        ignbook.plots.points(ign_core.project(model.f, z), "fz", figure.subplots())
+        ignbook.checkpoints.write_file(out, _png(figure))
+    else:
+        ignbook.plots.save_samples(model.f, model.source, out, n, seed=seed)
+    print(f"{n} samples of {name} (seed {seed}): {out}")
 
 
 def fetch(name: Annotated[str, tyro.conf.Positional]) -> None:
@@ -204,18 +328,32 @@ def export(name: Annotated[str, tyro.conf.Positional], out: Path, half: bool = F
     """Write a checkpoint's f alone, to be shipped elsewhere.
 
     Args:
-        name: A shipped checkpoint's name, or a path.
+        name: A checkpoint's name or path.
         out: Path of the new checkpoint.
         half: Store 16-bit floats.
     """
-    model = ignbook.baselines.load(name)
+    model = ignbook.baselines.load(_checkpoint(name))
     if half:
         model.f.half(), model.source.half()
     ign_core.save(model, out)
 
 
-if __name__ == "__main__":
+def guarded(arguments: list[str]) -> int:
+    """`main`, with what can go wrong said in one sentence on stderr.  Returns the exit status."""
     try:
-        main(sys.argv[1:])
-    except (ValueError, FileNotFoundError, FloatingPointError) as error:
-        sys.exit(f"train.py: {error}")
+        main(arguments)
+    except KeyboardInterrupt as error:
+        print(f"train.py: {error or 'stopped.'}", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, FloatingPointError) as error:
+        text = str(error)
+        if isinstance(error, OSError) and error.errno is not None:  # not one of our own sentences
+            where = error.filename2 or error.filename or "a file"
+            text = f"{where} can't be read or written ({error.strerror}); mend that, or give another path."
+        print(f"train.py: {' '.join(text.split())}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(sys.argv[1:]))

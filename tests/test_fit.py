@@ -298,6 +298,92 @@ def test_precision_auto_trains_and_says_what_it_took():
     assert model.card["precision"] in ("32-true", "bf16-mixed", "16-mixed") and finite(model.f)
 
 
+# ---------------------------------------------------------------------------------------------------------------- recipes
+
+
+class Odd:
+    """What can't be had in a recipe, and has no short text."""
+
+    def __repr__(self):
+        return "odd" * 100
+
+
+def far(a, b):
+    return (a - b).abs().flatten(1).mean(1)
+
+
+BAD = [
+    *({name: value} for name in ("size", "channels", "width", "code", "depth", "batch", "steps") for value in (0, -4, 2.0, True, "8")),
+    *({name: 10**12} for name in ("size", "channels", "width", "code", "depth", "batch", "steps", "ramp", "seed", "linear")),
+    *({name: -1} for name in ("ramp", "seed", "linear", "reconstruction", "idempotence", "tightness", "tightness_end", "lr_end")),
+    *({name: 0} for name in ("lr", "clip", "clamp")),
+    *({name: value} for name in ("lr", "clip", "clamp", "lr_end", "reconstruction", "idempotence", "tightness", "ema")
+      for value in (math.nan, math.inf, -0.5, "1", 10**400, Odd())),
+    *({name: None} for name in ("lr", "tightness", "ema", "betas", "width", "precision", "name", "distance", "extras")),
+    {"tightness_end": 1.0, "tightness": 0.0}, {"ema": 1.0}, {"ema": 1.5}, {"betas": (0.5, 1.0)}, {"betas": (0.5,)}, {"betas": [0.5, 0.9]},
+    {"betas": (-0.1, 0.9)}, {"betas": 0.9}, {"mirror": 1}, {"mirror": "yes"},
+    *({"precision": value} for value in ("64-true", "16-true", "bf16-true", "fp32", "", ["auto"])),
+    *({"name": value} for value in ("", "../evil", "a/b", "a\\b", "..", ".hidden", "n" * 101, "a\n", "a\0", 7, "a.train", "a.safetensors")),
+    {"extras": [1]}, {"extras": {"imle": math.nan}}, {"extras": {"imle": "5"}}, {"extras": {1: 1.0}},
+    *({name: value} for name in ("net", "source", "distance", "distance_end") for value in ([1], {"a": 1}, 3, True)),
+    *({name: far} for name in ("data", "norm", "method")),
+    {"distance": "pyramid", "size": 28}, {"distance_end": "pyramid", "size": 20}, {"width": 4096, "size": 1024}, {"code": 65_536, "width": 1024},
+]  # fmt: skip
+BAD_POINTS = [{"mirror": True}, {"method": "vae"}, {"distance": "pyramid"}, {"distance_end": "pyramid"}]
+
+
+@pytest.mark.parametrize("change", BAD + [{"net": "mlp"} | change for change in BAD_POINTS], ids=lambda c: str(c)[:40])
+def test_a_recipe_out_of_range_gets_one_sentence(change):
+    with pytest.raises(ValueError) as caught:
+        replace(TINY, **change)
+    one_sentence(caught, at_most=200)
+    assert (
+        any(field in str(caught.value) for field in change) or "pyramid" in str(caught.value) or "weights" in str(caught.value)
+    )
+
+
+@pytest.mark.parametrize("change", [{"width": 10**9}, {"lr": math.inf}, {"depth": "deep"}, {"name": "../evil"}], ids=str)
+def test_cards_and_states_are_held_to_the_same(change, tmp_path):
+    card = {"recipe": ignbook.checkpoints.plain(TINY) | change}
+    with pytest.raises(ValueError, match=f"{next(iter(change))} is ") as caught:
+        ignbook.checkpoints.recipe_of(json.loads(json.dumps(card)), Recipe, "tiny")
+    one_sentence(caught)
+
+
+def test_what_a_recipe_may_be():
+    """The limits themselves, and functions and objects where names stand."""
+    for change in (
+        {"lr_end": 0.0, "ramp": 0, "reconstruction": 0, "idempotence": 0.0, "tightness": 0, "clip": None, "clamp": None, "ema": 0.0},
+        {"width": 1, "code": 1, "depth": 1, "batch": 1, "steps": 1, "channels": 1, "betas": (0.0, 0.0), "seed": 2**32},
+        {"lr_end": 2.0, "tightness_end": 0.0, "name": "what: no, what-0.5_a.b (1) é".replace(":", ""), "extras": {"imle": -1.0}},
+        {"distance": far, "distance_end": far, "net": ign_core.MLP, "source": GaussianSource((1, 8, 8))},
+        *({"precision": name} for name in ("auto", "32-true", "bf16-mixed", "16-mixed")),
+        {"distance": "pyramid", "size": 24}, {"mirror": True}, {"method": "vae"}, {"name": "n" * 100},
+    ):  # fmt: skip
+        replace(TINY, **change)
+
+
+@pytest.mark.parametrize("folder", ["checkpoints", "results"])
+def test_every_shipped_recipe_is_one(folder):
+    found = 0
+    for path in ignbook.checkpoints.shipped(folder).rglob("*.json"):
+        card = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(card.get("recipe"), dict):
+            ignbook.checkpoints.recipe_of(card, Recipe, path.name)
+            found += 1
+    assert found > 5
+
+
+def test_group_normalisation_takes_every_width():
+    for width in range(1, 129):
+        f = ign_core.ConvAutoencoder(16, 1, width, 1)
+        for m in f.modules():
+            if isinstance(m, nn.GroupNorm):
+                was = max(m.num_channels // 8, 1)
+                assert m.num_channels % m.num_groups == 0 and was % m.num_groups == 0
+                assert m.num_groups == was or m.num_channels % was  # a width that went before has what it had
+
+
 # ------------------------------------------------------------------------------------------------------- order of the data
 
 
@@ -514,17 +600,42 @@ def test_a_finished_run_resumes_to_itself_and_can_be_prolonged(tmp_path):
     assert same(longer.f, train(replace(TINY, steps=9)).f)
 
 
-def test_without_resume_a_run_starts_afresh(tmp_path):
+def test_a_run_that_is_there_is_overwritten_or_resumed_by_name_only(tmp_path):
+    other = replace(TINY, tightness=1.0)
     train(TINY, folder=tmp_path, every=3)
-    assert same(train(replace(TINY, lr=1e-2), folder=tmp_path).f, train(replace(TINY, lr=1e-2)).f)
+    before = (tmp_path / "tiny.train.safetensors").read_bytes()
+    with pytest.raises(ValueError, match="--resume, --overwrite or another --out") as caught:
+        train(other, folder=tmp_path)
+    one_sentence(caught)
+    with pytest.raises(ValueError, match="give one of --resume and --overwrite") as caught:
+        train(TINY, folder=tmp_path, resume=True, overwrite=True)
+    one_sentence(caught)
+    assert (tmp_path / "tiny.train.safetensors").read_bytes() == before
+    model = train(other, folder=tmp_path, overwrite=True)
+    assert same(model.f, train(other).f) and state_of(tmp_path)[1]["recipe"]["tightness"] == 1.0
+    train(POINTS, folder=tmp_path)  # another name is another run
+    (tmp_path / "points.train.safetensors").unlink()
+    ign_core.save(model, tmp_path / "points")
+    with pytest.raises(ValueError, match="points.safetensors is there"):  # a model without its state is a run too
+        train(POINTS, folder=tmp_path)
+
+
+def test_an_overwritten_run_leaves_no_state_of_the_old_one(tmp_path):
+    """Killed before its first row, the new run must not be resumed from the old one's state."""
+    train(TINY, folder=tmp_path)
+    with pytest.raises(FloatingPointError, match=r"good state of step 0: go on from it by --resume with an lr below 0.001"):
+        train(replace(TINY, seed=3), folder=tmp_path, overwrite=True, loss=poisoned(1, "loss"))
+    _, state = state_of(tmp_path)
+    assert (state["step"], state["recipe"]["seed"], state["history"]) == (0, 3, [])
+    assert same(train(replace(TINY, seed=3), folder=tmp_path, resume=True).f, train(replace(TINY, seed=3)).f)
 
 
 def test_resuming_with_another_recipe(tmp_path):
     train(TINY, folder=tmp_path)
     path = tmp_path / "tiny.train.safetensors"
     before = path.read_bytes()
-    with pytest.raises(ValueError, match="trained with another tightness, lr; resume with the same recipe") as caught:
-        train(replace(TINY, lr=1.0, tightness=1.0, steps=50), folder=tmp_path, resume=True)
+    with pytest.raises(ValueError, match="trained with another tightness, ramp; resume with the same recipe") as caught:
+        train(replace(TINY, lr=1.0, tightness=1.0, ramp=3, steps=50), folder=tmp_path, resume=True)
     one_sentence(caught)
     assert path.read_bytes() == before
 
@@ -540,7 +651,19 @@ def wrong_state(path: Path, **changes) -> None:
     """The state with changed metadata."""
     tensors, state = state_of(path.parent)
     state = {k: v for k, v in (state | changes).items() if v is not None}
-    safetensors.torch.save_file(tensors, path, {"ign": json.dumps(state)})
+    path.write_bytes(ignbook.checkpoints.sealed(tensors, state))
+
+
+def wrong_tensors(path: Path, **changes) -> None:
+    """The state with changed tensors (None: without it), and a sum that fits, as somebody would make it on purpose."""
+    tensors, state = state_of(path.parent)
+    named = {k.replace("__", "."): v for k, v in changes.items()}
+    tensors = {k: v for k, v in (tensors | named).items() if v is not None}
+    path.write_bytes(ignbook.checkpoints.sealed(tensors, state))
+
+
+def nested(depth: int) -> str:
+    return "[" * depth + "]" * depth
 
 
 STATES = {
@@ -554,8 +677,34 @@ STATES = {
     "metadata not JSON": lambda p: p.write_bytes(safetensors.torch.save({"weight": torch.zeros(3)}, {"ign": "{"})),
     "no recipe": lambda p: wrong_state(p, recipe=None),
     "recipe of another version": lambda p: wrong_state(p, recipe={"name": "tiny", "data": "none", "novelty": 1}),
-    "no tensors": lambda p: p.write_bytes(safetensors.torch.save({}, {"ign": json.dumps(state_of(p.parent)[1])})),
+    "no tensors": lambda p: p.write_bytes(ignbook.checkpoints.sealed({}, state_of(p.parent)[1])),
+    "no sum": lambda p: p.write_bytes(safetensors.torch.save(*_without_sum(p))),
+    "a recipe that is no table": lambda p: wrong_state(p, recipe=[1, 2]),
+    "step below 0": lambda p: wrong_state(p, step=-1),
+    "step that is no whole number": lambda p: wrong_state(p, step=2.5),
+    "step that is huge": lambda p: wrong_state(p, step=10**300),
+    "seconds that are not": lambda p: wrong_state(p, seconds=float("nan")),
+    "a history of words": lambda p: wrong_state(p, history=["a", "b"]),
+    "a history that is a number": lambda p: wrong_state(p, history=3),
+    "rows of something else": lambda p: wrong_state(p, history=[{"step": 1}]),
+    "courses of nothing": lambda p: wrong_state(p, courses=[]),
+    "moments of parameters that there aren't": lambda p: wrong_state(p, moments=[99]),
+    "a scaler that is none": lambda p: wrong_state(p, scaler={"scale": "much"}),
+    "nested too deeply": lambda p: p.write_bytes(safetensors.torch.save({}, {"ign": nested(100_000), "sha256": "0" * 64})),
+    "moments missing": lambda p: wrong_tensors(p, adam__0__exp_avg=None),
+    "moments of another shape": lambda p: wrong_tensors(p, adam__0__exp_avg_sq=torch.zeros(3)),
+    "moments below 0": lambda p: wrong_tensors(p, adam__0__exp_avg_sq=-torch.ones(8, 1, 4, 4)),
+    "moments of a step below 0": lambda p: wrong_tensors(p, adam__0__step=torch.tensor(-1.0)),
+    "weights of another dtype": lambda p: wrong_tensors(p, f__encoder__0__weight=torch.zeros(8, 1, 4, 4, dtype=torch.float64)),
+    "weights of NaN": lambda p: wrong_tensors(p, average__encoder__0__weight=torch.full((8, 1, 4, 4), math.nan)),
+    "a tensor too many": lambda p: wrong_tensors(p, f__more=torch.zeros(1)),
+    "no generator": lambda p: wrong_tensors(p, generator=None),
 }
+
+
+def _without_sum(path: Path):
+    tensors, state = state_of(path.parent)
+    return tensors, {"ign": json.dumps(state)}
 
 
 @pytest.mark.parametrize("damage", STATES)
@@ -566,6 +715,411 @@ def test_damaged_and_foreign_states_get_one_sentence(damage, tmp_path):
         train(TINY, folder=tmp_path, resume=True)
     one_sentence(caught)
     assert "tiny.train.safetensors" in str(caught.value)
+
+
+def test_the_states_that_are_broken_above_are_whole_before(tmp_path):
+    """The same ways of writing a state, with nothing changed, give one that is resumed."""
+    whole = train(TINY, folder=tmp_path)
+    for unchanged in (wrong_state, wrong_tensors):
+        unchanged(tmp_path / "tiny.train.safetensors")
+        assert same(train(TINY, folder=tmp_path, resume=True).f, whole.f)
+
+
+def test_a_flipped_bit_anywhere_in_a_state_is_found(tmp_path):
+    train(TINY, folder=tmp_path)
+    path, chance = tmp_path / "tiny.train.safetensors", random.Random(0)
+    blob = path.read_bytes()
+    ignbook.checkpoints.opened(path)
+    for place in [*range(0, 12), *(chance.randrange(len(blob)) for _ in range(60)), len(blob) - 1]:
+        path.write_bytes(blob[:place] + bytes([blob[place] ^ 1 << chance.randrange(8)]) + blob[place + 1 :])
+        with pytest.raises(ValueError, match="damaged"):
+            ignbook.checkpoints.opened(path)
+
+
+def test_a_state_is_not_gone_on_with_on_other_data(tmp_path):
+    class Carded:
+        def __init__(self, data, card):
+            self.data, self.card = data, card
+
+        def __len__(self):
+            return len(self.data)
+
+        def __getitem__(self, index):
+            return self.data[index]
+
+    class Lottery(Carded):  # gives other samples every time, as augmentation does
+        def __getitem__(self, index):
+            return self.data[index] * torch.rand(()) if len(index) else self.data[index]
+
+    data = data_of(TINY)
+    card = {"name": "a", "n": 30, "md5": "0"}
+    other_values, shorter = data.clone().mul_(0.5), data[:29]
+    pairs = [
+        (data, other_values, False),
+        (data, shorter, False),
+        (data, data.clone(), True),
+        (Carded(data, card), Carded(data, card | {"md5": "1"}), False),
+        (Carded(data, card), Carded(data, card | {"origin": "elsewhere"}), True),
+        (Carded(data, {"name": "a"}), Carded(data, {"name": "b"}), False),
+        (Carded(data, card), data, False),
+        (Lottery(data, None), Lottery(data, None), True),
+    ]
+    for i, (first, then, fine) in enumerate(pairs):
+        train(TINY, data=first, folder=tmp_path / str(i))
+        if fine:
+            train(TINY, data=then, folder=tmp_path / str(i), resume=True)
+            continue
+        with pytest.raises(ValueError, match="was trained on other data") as caught:
+            train(TINY, data=then, folder=tmp_path / str(i), resume=True)
+        one_sentence(caught)
+
+
+def test_a_state_is_not_gone_on_with_in_another_precision(tmp_path, monkeypatch):
+    """auto is one precision here and another there: the state knows which it was, and the sentence says how to have it."""
+    auto = replace(TINY, precision="auto")
+    fabric = ignbook.checkpoints.fabric
+    monkeypatch.setattr(
+        ignbook.checkpoints, "fabric", lambda precision: fabric("bf16-mixed" if precision == "auto" else precision)
+    )
+    whole = train(replace(auto, steps=12), folder=tmp_path / "whole", every=3)
+    train(auto, folder=tmp_path, every=3)
+    monkeypatch.setattr(
+        ignbook.checkpoints, "fabric", lambda precision: fabric("32-true" if precision == "auto" else precision)
+    )
+    with pytest.raises(
+        ValueError, match="precision bf16-mixed and would go on with 32-true; resume with --precision bf16"
+    ) as caught:
+        train(auto, folder=tmp_path, resume=True)
+    one_sentence(caught)
+    wrong_state(tmp_path / "tiny.train.safetensors", device="cuda")
+    with pytest.raises(ValueError, match="device cuda and would go on with cpu") as caught:
+        train(replace(auto, precision="bf16-mixed"), folder=tmp_path, resume=True)
+    one_sentence(caught)
+    wrong_state(tmp_path / "tiny.train.safetensors", device="cpu")
+    model = train(replace(auto, precision="bf16-mixed"), folder=tmp_path, every=3, resume=True)
+    assert model.card["precision"] == "bf16-mixed" and whole.card["precision"] == "bf16-mixed"
+
+
+def test_fewer_steps_than_were_done_are_refused(tmp_path):
+    train(TINY, folder=tmp_path)
+    with pytest.raises(ValueError, match="has made 6 steps already; resume with as many or more") as caught:
+        train(replace(TINY, steps=5), folder=tmp_path, resume=True)
+    one_sentence(caught)
+
+
+def test_another_length_and_another_lr_are_said_and_stand_on_the_card(tmp_path, capsys):
+    quiet = train(TINY, folder=tmp_path, every=3)
+    assert "courses" not in quiet.card and capsys.readouterr().out == ""
+    data, changed = data_of(TINY), replace(TINY, steps=9, lr=5e-4)
+    seen = []
+
+    def rate(f, x, z, **weights):
+        seen.append(run.optimiser.param_groups[0]["lr"])
+        return ign_core.objective(f, x, z, **weights)
+
+    run = ign_core.Run(ign_core.build(changed), ign_core.source_of(changed, data), changed)
+    state = ignbook.checkpoints.restore(run, tmp_path / "tiny.train.safetensors", ignbook.checkpoints.identity(data))
+    assert run.step == state["step"] == 6 and len(list(run.train(data, rate))) == 3 and seen == [5e-4] * 3
+    model = fit(ign_core.build(TINY), ign_core.source_of(TINY), data, changed, folder=tmp_path, every=3, resume=True)
+    said = capsys.readouterr().out
+    assert said == (
+        "tiny: from step 6 on, lr and lambda follow the courses of 9 steps and lr 0.0005, no longer those of 6 steps and lr 0.001.\n"
+    )
+    assert model.card["courses"] == [{"step": 0, "lr": 1e-3, "steps": 6}, {"step": 6, "lr": 5e-4, "steps": 9}]
+    assert same(model.f, run.average)
+    again = train(changed, folder=tmp_path, resume=True)
+    assert again.card["courses"] == model.card["courses"] and capsys.readouterr().out == ""
+
+
+def test_a_run_that_became_nan_goes_on_with_a_lower_lr(tmp_path):
+    with pytest.raises(FloatingPointError, match=r"state of step 4: go on from it by --resume with an lr below 0.001\.$"):
+        train(TINY, folder=tmp_path, every=2, loss=poisoned(5, "loss"))
+    model = train(replace(TINY, lr=1e-4), folder=tmp_path, every=2, resume=True)
+    assert (
+        [c["lr"] for c in model.card["courses"]] == [1e-3, 1e-4] and model.card["courses"][1]["step"] == 4 and finite(model.f)
+    )
+
+
+# --------------------------------------------------------------------------------------- one run at a time, and how it stops
+
+
+def test_two_runs_of_one_name_in_one_folder_do_not_both_go_on(tmp_path):
+    tried = []
+
+    def meanwhile(step, f):
+        for name, fine in (("tiny", False), ("other", True)):
+            if step == 2 and fine:
+                train(replace(TINY, name=name), folder=tmp_path)
+            elif step == 2:
+                with pytest.raises(ValueError, match=f"process {os.getpid()}, is at work on 'tiny'") as caught:
+                    train(TINY, folder=tmp_path, overwrite=True)
+                one_sentence(caught)
+                tried.append(step)
+
+    (tmp_path / ".tiny.lock").write_text("1")  # of a process that is dead, whoever has its number now
+    train(TINY, folder=tmp_path, every=2, callback=meanwhile)
+    assert tried == [2] and {p.name for p in tmp_path.iterdir()} == {"tiny.train.safetensors", "other.train.safetensors"}
+    with pytest.raises(Stop):
+        train(TINY, folder=tmp_path, every=2, overwrite=True, callback=stop_at(2))
+    train(TINY, folder=tmp_path, resume=True)  # a run that failed holds nothing
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_between_two_steps_with_the_state_saved(number, tmp_path):
+    whole, calls = train(TINY, every=2), []
+
+    def interrupted(f, x, z, **weights):
+        calls.append(1)
+        if len(calls) == 3:
+            os.kill(os.getpid(), number)
+        return ign_core.objective(f, x, z, **weights)
+
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with pytest.raises(
+        KeyboardInterrupt, match="stopped after step 3; .*tiny.train.safetensors has the state of step 3"
+    ) as caught:
+        train(TINY, folder=tmp_path, every=2, loss=interrupted)
+    one_sentence(caught)
+    assert "--resume" in str(caught.value)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    assert state_of(tmp_path)[1]["step"] == 3
+    model = train(TINY, folder=tmp_path, every=2, resume=True)
+    assert same(model.f, whole.f) and terms(model.card["history"]) == terms(whole.card["history"])
+
+
+def test_ruined_weights_are_not_saved_by_a_signal(tmp_path):
+    def ruined(f, x, z, **weights):
+        os.kill(os.getpid(), signal.SIGINT)
+        losses = ign_core.objective(f, x, z, **weights)
+        return losses._replace(total=losses.total * math.nan)
+
+    with pytest.raises(KeyboardInterrupt, match="stopped after step 1; .* has the state of step 0"):
+        train(TINY, folder=tmp_path, every=2, loss=ruined)
+    assert all(torch.isfinite(t).all() for t in state_of(tmp_path)[0].values())
+
+
+def test_a_nan_in_the_averaged_weights_is_found_too(tmp_path):
+    def ruin(step, average):
+        if step == 2:
+            next(average.parameters()).view(-1)[0] = math.nan
+
+    with pytest.raises(FloatingPointError, match="NaN by step 4"):
+        train(TINY, folder=tmp_path, every=2, callback=ruin)
+
+
+@pytest.mark.parametrize("steps, every, most", [(200, None, 20), (1000, None, 20), (399, None, 20), (30, 1, 30)])
+def test_short_runs_write_few_states_and_the_last(steps, every, most, tmp_path, monkeypatch):
+    stored, store = [], ignbook.checkpoints.store
+    monkeypatch.setattr(ignbook.checkpoints, "store", lambda run, *rest: (stored.append(run.step), store(run, *rest)))
+    model = train(replace(POINTS, steps=steps), folder=tmp_path, every=every)
+    assert stored[0] == 0 and stored[-1] == steps == state_of(tmp_path, POINTS)[1]["step"]
+    assert most - 1 <= len(stored) - 1 <= most  # besides the start
+    assert len(model.card["history"]) == (every and steps or len(range(0, steps, max(steps // 200, 1))))
+
+
+def test_a_long_run_has_a_state_a_minute(tmp_path, monkeypatch):
+    stored, store, clock = [], ignbook.checkpoints.store, [0.0]
+    monkeypatch.setattr(ignbook.checkpoints, "store", lambda run, *rest: (stored.append(run.step), store(run, *rest)))
+    monkeypatch.setattr(ignbook.checkpoints.time, "perf_counter", lambda: clock[0])
+
+    def slow(step, f):
+        clock[0] += 25.0
+
+    train(replace(POINTS, steps=400), folder=tmp_path, callback=slow)
+    assert stored[:4] == [0, 8, 14, 20] and stored[-1] == 400  # a row every 2 steps and 25 s, the first at 0 s
+
+
+# ------------------------------------------------------------------------------------------------------ files and their cards
+
+
+class Net(ign_core.ConvAutoencoder):
+    """A network of one's own, with the weights of the recipe's and another function."""
+
+    def forward(self, y):
+        return -super().forward(y)
+
+
+class Other(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers, self.shape = nn.Conv2d(1, 1, 3, padding=1), (1, 8, 8)
+
+    def forward(self, y):
+        return self.layers(y)
+
+
+class Shifted(GaussianSource):
+    def from_white(self, e):
+        return super().from_white(e) + 1
+
+
+def net_of(recipe):
+    return Net(recipe.size, recipe.channels, recipe.width, recipe.code)
+
+
+def test_a_network_of_ones_own_is_loaded_by_what_makes_it(tmp_path):
+    data, recipe = data_of(TINY), replace(TINY, net=Net, distance=far, source=GaussianSource(TINY.shape))
+    model = fit(net_of(TINY), Shifted(TINY.shape), data, recipe, folder=tmp_path, progress=False)
+    assert {k: model.card["recipe"][k] for k in ("net", "distance", "source")} == {
+        "net": "test_fit:Net", "distance": "test_fit:far", "source": "ign_core:GaussianSource",
+    }  # fmt: skip
+    fit(net_of(TINY), Shifted(TINY.shape), data, recipe, folder=tmp_path, resume=True, progress=False)  # states hold names too
+    ign_core.save(model, tmp_path / "own")
+    _, card = ignbook.checkpoints.read(tmp_path / "own")
+    assert card["built"] == {"f": "test_fit:Net", "source": "test_fit:Shifted"}
+    with pytest.raises(ValueError, match=r"give load a build=, a function of the recipe that makes a 'test_fit:Net'") as caught:
+        ign_core.load(tmp_path / "own")
+    one_sentence(caught)
+    with pytest.raises(
+        ValueError, match=r"give load a source=, a function of the recipe that makes a 'test_fit:Shifted'"
+    ) as caught:
+        ign_core.load(tmp_path / "own", build=net_of)
+    one_sentence(caught)
+    again = ign_core.load(tmp_path / "own", build=net_of, source=lambda recipe: Shifted(recipe.shape))
+    z = model.source.sample(3, torch.Generator().manual_seed(0))
+    assert torch.equal(again.f(z), model.f(z))
+
+
+@pytest.mark.parametrize("f", [net_of(TINY), Other()], ids=["same tensors, another function", "other tensors"])
+def test_a_card_that_says_conv_does_not_make_another_network_one(f, tmp_path):
+    ign_core.save(train(TINY, f), tmp_path / "own")
+    with pytest.raises(ValueError, match="architecture .* give load a build=") as caught:
+        ign_core.load(tmp_path / "own")
+    one_sentence(caught)
+    ign_core.save(train(TINY), tmp_path / "own")
+    assert finite(ign_core.load(tmp_path / "own").f)
+
+
+def test_load_imports_nothing_that_a_card_names(tmp_path):
+    ign_core.save(train(TINY), tmp_path / "m")
+    path = tmp_path / "m.json"
+    for built in ({"f": "antigravity:Net"}, {"f": 3}, {"f": "x" * 10_000}, "antigravity:Net", [1]):
+        card = json.loads(path.read_text()) | {"built": built}
+        path.write_text(json.dumps(card | {"recipe": card["recipe"] | {"distance": "antigravity:far"}}))
+        if isinstance(built, dict) and isinstance(built["f"], str):
+            with pytest.raises(ValueError, match="architecture") as caught:
+                ign_core.load(tmp_path / "m")
+            one_sentence(caught)
+        else:
+            ign_core.load(tmp_path / "m")
+    assert "antigravity" not in sys.modules
+
+
+def test_a_class_of_a_script_is_the_same_in_a_module(tmp_path, monkeypatch):
+    monkeypatch.setattr(Net, "__module__", "__main__")  # trained by `python test_fit.py`
+    ign_core.save(train(TINY, net_of(TINY)), tmp_path / "own")
+    monkeypatch.undo()
+    assert ignbook.checkpoints.read(tmp_path / "own")[1]["built"]["f"] == "__main__:Net"
+    assert isinstance(ign_core.load(tmp_path / "own", build=net_of).f, Net)
+
+
+def test_weights_that_are_not_finite_are_not_loaded(tmp_path):
+    model = train(TINY)
+    with torch.no_grad():
+        next(model.f.parameters()).view(-1)[3] = math.inf
+    ign_core.save(model, tmp_path / "m")
+    with pytest.raises(ValueError, match="weights that aren't finite") as caught:
+        ign_core.load(tmp_path / "m")
+    one_sentence(caught)
+
+
+CARDS = {
+    "infinite": lambda text: text.replace('"width": 8', '"width": 1e999'),
+    "of many digits": lambda text: text.replace('"width": 8', '"width": ' + "9" * 5000),
+    "of fewer digits": lambda text: text.replace('"width": 8', '"width": ' + "9" * 4000),
+    "too wide": lambda text: text.replace('"width": 8', '"width": 4096').replace('"size": 8', '"size": 1024'),
+    "nested": lambda text: text.replace('"width": 8', '"width": ' + nested(100_000)),
+    "a list for a method": lambda text: text.replace('"method": "ign"', '"method": [1]'),
+    "a table for a source": lambda text: text.replace('"source": "gaussian"', '"source": {"a": 1}'),
+}
+
+
+@pytest.mark.parametrize("change", CARDS)
+def test_a_hostile_card_gets_one_sentence(change, tmp_path):
+    import ignbook.baselines
+
+    ign_core.save(train(TINY), tmp_path / "m")
+    text = (tmp_path / "m.json").read_text()
+    (tmp_path / "m.json").write_text(CARDS[change](text))
+    assert CARDS[change](text) != text
+    for load in (ign_core.load, ignbook.baselines.load):
+        with pytest.raises(ValueError) as caught:
+            load(tmp_path / "m")
+        one_sentence(caught)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    "entry", [{"metrics": torch.zeros(2)}, {"metrics": {1, 2}}, {"name": "\ud800"}], ids=["tensor", "set", "text"]
+)
+def test_a_card_that_is_no_json_leaves_the_old_model(entry, tmp_path):
+    model = train(TINY)
+    ign_core.save(model, tmp_path / "m")
+    before = contents(tmp_path)
+    model.card |= entry
+    with pytest.raises(ValueError) as caught:
+        ign_core.save(model, tmp_path / "m")
+    one_sentence(caught)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("fails", [1, 2])
+def test_a_full_disk_leaves_the_old_model_and_nothing_aside(fails, tmp_path, monkeypatch):
+    model, other, calls = train(TINY), train(replace(TINY, seed=5)), []
+    ign_core.save(model, tmp_path / "m")
+    before, fsync = contents(tmp_path), os.fsync
+
+    def full(descriptor):
+        calls.append(descriptor)
+        if len(calls) == fails:
+            raise OSError(28, "No space left on device")
+        fsync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            ign_core.save(other, tmp_path / "m")
+    assert len(calls) == fails and contents(tmp_path) == before and same(ign_core.load(tmp_path / "m").f, model.f)
+    (tmp_path / "d.json").mkdir()
+    with pytest.raises(IsADirectoryError):
+        ign_core.save(other, tmp_path / "d")
+    assert not (tmp_path / "d.safetensors").exists()
+
+
+def test_what_is_written_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    order, fsync, rename = [], os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda d: (order.append("sync"), fsync(d)))
+    monkeypatch.setattr(os, "replace", lambda a, b: (order.append("rename"), rename(a, b)))
+    ign_core.save(train(TINY), tmp_path / "m")
+    assert order == ["sync", "sync", "rename", "rename"]
+
+
+def test_a_link_laid_where_a_file_is_written_aside_is_not_followed(tmp_path, monkeypatch):
+    """No name is to be foreseen; and if one is, the file it leads to is left alone."""
+    names, create = [], os.open
+    monkeypatch.setattr(os, "open", lambda path, *rest: (names.append(Path(path).name), create(path, *rest))[1])
+    for _ in range(2):
+        ignbook.checkpoints.write_file(tmp_path / "a.txt", b"new")
+    assert len(set(names)) == 2 and all(name.startswith(".a.txt.") for name in names)
+    (tmp_path / "victim").write_bytes(b"old")
+    monkeypatch.setattr(ignbook.checkpoints.secrets, "token_hex", lambda n: "0" * 2 * n)
+    (tmp_path / f".a.txt.{'0' * 16}.aside").symlink_to(tmp_path / "victim")
+    with pytest.raises(FileExistsError):
+        ignbook.checkpoints.write_file(tmp_path / "a.txt", b"newer")
+    assert (tmp_path / "victim").read_bytes() == b"old" and (tmp_path / "a.txt").read_bytes() == b"new"
+
+
+def test_what_a_killed_run_left_aside_is_swept_by_the_next(tmp_path):
+    token = "0123456789abcdef"
+    left = [f".tiny.{end}.{token}.aside" for end in ("train.safetensors", "safetensors", "json", "csv")]
+    stay = [f".tiny.b.json.{token}.aside", f".other.json.{token}.aside", ".tiny.json.mine", f"tiny.json.{token}.aside"]
+    for name in left + stay:
+        (tmp_path / name).write_bytes(b"")
+    train(TINY, folder=tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == {"tiny.train.safetensors", *stay}
 
 
 # -------------------------------------------------------------------------------------------------------------- kill -9

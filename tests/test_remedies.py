@@ -144,8 +144,8 @@ def test_the_second_distance_takes_over_half_way(generator):
         seen.append(distance)
         return ign_core.objective(f, x, z, distance="l1", **weights)
 
-    data = torch.rand(64, 1, 28, 28, generator=generator) * 2 - 1
-    recipe = replace(SMALL, distance_end="pyramid", steps=6)
+    data = torch.rand(64, 1, 32, 32, generator=generator) * 2 - 1
+    recipe = replace(SMALL, size=32, distance_end="pyramid", steps=6)
     ign_core.fit(ign_core.build(recipe), ign_core.source_of(recipe, data), data, recipe, loss=spy, progress=False)
     assert seen == ["l1"] * 3 + ["pyramid"] * 3
 

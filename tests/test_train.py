@@ -2,9 +2,13 @@
 
 import csv
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
+import types
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +16,7 @@ import nbformat
 import pytest
 import torch
 from checks import one_sentence
+from matplotlib.image import imread
 from nbclient.exceptions import CellExecutionError
 
 import ign_core
@@ -38,11 +43,11 @@ def weights(path: Path) -> list[torch.Tensor]:
 def test_help_explains_itself():
     done = command("train.py", "--help")
     assert done.returncode == 0
-    for word in (*ignbook.recipes.RECIPES, "evaluate", "export", "classifier", "--resume"):
+    for word in (*ignbook.recipes.RECIPES, "evaluate", "export", "sample", "classifier", "--resume", "--overwrite"):
         assert word in done.stdout
     done = command("train.py", "mnist", "--help")
     assert done.returncode == 0
-    for word in ("--steps", "--out", "--resume", "--tightness", "bit for bit"):
+    for word in ("--steps", "--out", "--resume", "--overwrite", "--tensorboard", "--tightness", "bit for bit"):
         assert word in done.stdout
 
 
@@ -78,7 +83,7 @@ def test_bad_input_gets_one_sentence_and_writes_nothing(arguments, words, tmp_pa
 def test_a_run_writes_model_card_history_and_state(tmp_path, capfd):
     train.main([*SHORT, "--out", str(tmp_path)])
     names = {p.name for p in tmp_path.iterdir()}
-    assert names == {"ring.safetensors", "ring.json", "ring.csv", "ring.train.safetensors"}
+    assert names == {"ring.safetensors", "ring.json", "ring.csv", "ring-history.png", "ring.train.safetensors"}
     model = ign_core.load(tmp_path / "ring")
     assert model.card["recipe"]["steps"] == 12 and model.card["recipe"]["width"] == 8
     rows = list(csv.DictReader(open(tmp_path / "ring.csv")))
@@ -86,14 +91,239 @@ def test_a_run_writes_model_card_history_and_state(tmp_path, capfd):
     assert "trained ring in" in capfd.readouterr().out
 
 
-def test_a_finished_run_resumes_to_the_same_weights(tmp_path):
+def test_a_finished_run_resumes_to_the_same_weights_and_is_not_overwritten_unasked(tmp_path):
     train.main([*SHORT, "--out", str(tmp_path)])
     before = weights(tmp_path / "ring")
     train.main([*SHORT, "--out", str(tmp_path), "--resume"])
     assert all(torch.equal(a, b) for a, b in zip(before, weights(tmp_path / "ring")))
-    with pytest.raises(ValueError, match="trained with another lr"):
-        train.main([*SHORT, "--lr", "0.5", "--out", str(tmp_path), "--resume"])
+    with pytest.raises(ValueError, match="trained with another tightness"):
+        train.main([*SHORT, "--tightness", "0.5", "--out", str(tmp_path), "--resume"])
+    with pytest.raises(ValueError, match="--overwrite"):
+        train.main([*SHORT, "--seed", "5", "--out", str(tmp_path)])
     assert all(torch.equal(a, b) for a, b in zip(before, weights(tmp_path / "ring")))
+    train.main([*SHORT, "--seed", "5", "--out", str(tmp_path), "--overwrite"])
+    assert not all(torch.equal(a, b) for a, b in zip(before, weights(tmp_path / "ring")))
+
+
+def test_a_resumed_run_may_be_longer_and_slower_and_says_so(tmp_path, capfd):
+    train.main([*SHORT, "--out", str(tmp_path)])
+    longer = ["ring", "--steps", "20", "--lr", "0.0001", *SHORT[3:], "--out", str(tmp_path), "--resume"]
+    capfd.readouterr()
+    train.main(longer)
+    first, second = capfd.readouterr().out.splitlines()
+    assert (
+        first
+        == "ring: from step 12 on, lr and lambda follow the courses of 20 steps and lr 0.0001, no longer those of 12 steps and lr 0.002."
+    )
+    card = ign_core.load(tmp_path / "ring").card
+    assert card["courses"][1] == {"step": 12, "lr": 0.0001, "steps": 20} and card["history"][-1]["step"] == 20
+
+
+WRONG = {
+    "file as --out": ([*SHORT, "--out", "{tmp}/file"], "{tmp}/file"),
+    "file above --out": ([*SHORT, "--out", "{tmp}/file/out"], "{tmp}/file"),
+    "a folder where the model is to be": ([*SHORT, "--out", "{tmp}/taken", "--overwrite"], "ring.safetensors"),
+    "a name that is too long": ([*SHORT, "--out", "{tmp}/" + 300 * "n"], "File name too long"),
+    "threads 0": ([*SHORT, "--out", "{tmp}/out", "--threads", "0"], "--threads is 0; give a number from 1"),
+    "threads -1": ([*SHORT, "--out", "{tmp}/out", "--threads", "-1"], "--threads is -1"),
+    "threads 10**6": ([*SHORT, "--out", "{tmp}/out", "--threads", "1000000"], "--threads is 1000000"),
+    "n 0": (["evaluate", "mnist", "--n", "0"], "--n is 0"),
+    "seed -1": (["evaluate", "mnist", "--seed", "-1"], "--seed is -1"),
+    "part 5 of 1": (["sweep", "lambda", "--part", "5", "--of", "1"], "--part is 5; give a number from 0 to 0."),
+    "of 0": (["sweep", "lambda", "--of", "0"], "--of is 0"),
+    "threads of a sweep": (["sweep", "lambda", "--threads", "0"], "--threads is 0"),
+    "sample into no picture": (["sample", "ring", "--out", "{tmp}/out.xyz"], "ends in .png"),
+    "sample into a folder": (["sample", "ring", "--out", "{tmp}/dir.png"], "dir.png"),
+    "no samples": (["sample", "ring", "--n", "0", "--out", "{tmp}/out.png"], "--n is 0"),
+    "shipped card": (["evaluate", "mnist"], "give --shipped for that"),
+    "classifier elsewhere": (["classifier", "--name", "../evil", "--out", "{tmp}/out"], "plain file name"),
+    "classifier of no epochs": (["classifier", "--epochs", "0", "--out", "{tmp}/out"], "--epochs is 0"),
+    "no tensorboard": ([*SHORT, "--out", "{tmp}/out", "--tensorboard", "{tmp}/board"], "pip install tensorboard"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_goes_wrong_is_one_sentence_and_an_exit_status(case, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train, "RUNS", tmp_path / "runs")
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    (tmp_path / "file").write_text("mine")
+    for folder in ("dir.png", "taken/ring.safetensors"):
+        (tmp_path / folder).mkdir(parents=True)
+    arguments, words = WRONG[case]
+    threads = torch.get_num_threads()
+    status = train.guarded([a.format(tmp=tmp_path) for a in arguments])
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert status == 1 and said.startswith("train.py: ") and said.endswith(".") and words.format(tmp=tmp_path) in said
+    assert (tmp_path / "file").read_text() == "mine" and not (tmp_path / "out").exists() and not list(tmp_path.rglob("*evil*"))
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [(["--batch", "-4"], "batch is -4"), (["--batch", "0"], "batch is 0"), (["--steps", "0"], "steps is 0"),
+     (["--name", "../evil"], "plain file name"), (["--method", "vae"], "is for images"), (["--precision", "64-true"], "unknown"),
+     (["--clip", "-1"], "clip is -1")],
+)  # fmt: skip
+def test_a_recipe_out_of_range_ends_the_command(flags, words, tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught:
+        train.guarded(["ring", "--width", "8", *flags, "--out", str(tmp_path / "out")])
+    assert caught.value.code not in (0, None)
+    said = capsys.readouterr().err
+    assert words in " ".join(said.replace("│", "").split()) and "Traceback" not in said
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_a_full_disk_is_said_in_one_sentence(tmp_path, monkeypatch, capsys):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ignbook.checkpoints.os, "fsync", full)
+    assert train.guarded([*SHORT, "--out", str(tmp_path)]) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "No space left on device" in said and said.endswith(".") and not list(tmp_path.iterdir())
+
+
+def test_sigterm_ends_a_run_with_one_sentence_and_it_goes_on(tmp_path):
+    """As a process of its own: what a batch system or a Ctrl-C does."""
+    arguments = ["train.py", *SHORT[:1], "--steps", "1000000", *SHORT[3:], "--out", str(tmp_path)]
+    run = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    state = tmp_path / "ring.train.safetensors"
+    while not state.exists():
+        assert run.poll() is None
+        time.sleep(0.01)
+    run.send_signal(signal.SIGTERM)
+    _, said = run.communicate(timeout=120)
+    last = said.splitlines()[-1]
+    assert run.returncode == 130 and "Traceback" not in said
+    assert last.startswith("train.py: stopped after step") and last.endswith("go on from it by --resume.")
+    _, kept = ignbook.checkpoints.opened(state)
+    assert f"the state of step {kept['step']}:" in last
+    assert {p.name for p in tmp_path.iterdir()} == {"ring.train.safetensors"}  # the lock is gone
+
+
+def test_a_name_is_the_newer_of_runs_and_shipped(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train, "RUNS", tmp_path / "runs")
+    monkeypatch.chdir(tmp_path)
+    shipped = ignbook.checkpoints.shipped("checkpoints") / "ring"
+    assert train._checkpoint("ring") == shipped and capsys.readouterr().out == f"ring is {shipped}.safetensors\n"
+    train.main([*SHORT, "--out", str(tmp_path / "runs")])
+    mine, age = tmp_path / "runs" / "ring", Path(f"{shipped}.safetensors").stat().st_mtime
+    capsys.readouterr()
+    for later, taken in ((10, mine), (-10, shipped)):
+        os.utime(f"{mine}.safetensors", (age + later, age + later))
+        assert train._checkpoint("ring") == taken and capsys.readouterr().out == f"ring is {taken}.safetensors\n"
+        train.main(["export", "ring", "--out", str(tmp_path / "out")])
+        assert ignbook.checkpoints.read(tmp_path / "out")[1]["recipe"]["width"] == (8 if taken == mine else 128)
+        assert ign_core.load("ring").card["recipe"]["width"] == 128  # the pages don't change
+        capsys.readouterr()
+    os.utime(f"{mine}.safetensors", (age + 10, age + 10))
+    assert train._checkpoint("ring", shipped=True) == shipped
+    for path in ("runs/ring", "runs/ring.safetensors", str(mine)):
+        assert train._checkpoint(path).resolve() == mine
+    with pytest.raises(FileNotFoundError, match="there is no checkpoint nothing"):
+        train.main(["sample", "nothing", "--out", "a.png"])
+
+
+def test_evaluate_writes_into_a_shipped_card_only_when_told(tmp_path, monkeypatch, capsys):
+    """A folder of its own stands for the shipped one."""
+    real = ignbook.checkpoints.shipped
+    for ending in ("safetensors", "json"):
+        shutil.copy(real("checkpoints") / f"mnist.{ending}", tmp_path)
+    card = tmp_path / "mnist.json"
+    before = card.read_bytes()
+    data = ignbook.data.load("digits8")
+    monkeypatch.setattr(ignbook.checkpoints, "shipped", lambda folder: tmp_path)
+    monkeypatch.setattr(train, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(train, "_real", lambda *_: data)
+    monkeypatch.setattr(ignbook.metrics, "load_feature_network", lambda name: None)
+    monkeypatch.setattr(ignbook.metrics, "evaluate", lambda *_, **__: {"n": 3})
+    monkeypatch.setattr(ignbook.metrics, "table", str)
+    for name in ("mnist", str(tmp_path / "mnist")):
+        with pytest.raises(ValueError, match="give --shipped for that, or the path of a copy") as caught:
+            train.main(["evaluate", name])
+        one_sentence(caught)
+    assert card.read_bytes() == before
+    train.main(["evaluate", "mnist", "--shipped"])
+    assert json.loads(card.read_text())["metrics"] == {"n": 3}
+    capsys.readouterr()
+
+
+def test_evaluate_does_not_measure_against_a_stand_in(tmp_path, monkeypatch):
+    for ending in ("safetensors", "json"):
+        shutil.copy(ignbook.checkpoints.shipped("checkpoints") / f"faces.{ending}", tmp_path)
+    before = (tmp_path / "faces.json").read_bytes()
+    load = ignbook.data.load
+    monkeypatch.setattr(ignbook.data, "load", lambda name, split="train", size=None: load("digits8", split, size))
+    with pytest.raises(
+        ValueError, match="faces is to be measured on celeba64, which is not to be had here; set IGN_DATA"
+    ) as caught:
+        train.main(["evaluate", str(tmp_path / "faces")])
+    one_sentence(caught)
+    assert (tmp_path / "faces.json").read_bytes() == before
+
+
+def test_sample_draws_a_grid(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train, "RUNS", tmp_path / "runs")
+    for seed, name in ((0, "a"), (0, "b"), (1, "c")):
+        train.main(["sample", "mnist", "--n", "16", "--seed", str(seed), "--out", str(tmp_path / f"{name}.png")])
+    a, b, c = (imread(tmp_path / f"{name}.png") for name in "abc")
+    assert a.shape[:2] == (2 * 34 + 2, 8 * 34 + 2)  # two rows of eight, 32 pixels each and 2 between
+    assert (a == b).all() and (a != c).any()
+    model = ign_core.load("mnist")
+    x = ign_core.project(model.f, model.source.sample(16, torch.Generator().manual_seed(0)))
+    assert torch.allclose(torch.from_numpy(a[2:34, 2:34, 0]), (x[0, 0].clamp(-1, 1) + 1) / 2, atol=0.01)
+    train.main(["sample", "ring", "--n", "100", "--out", str(tmp_path / "points.png")])
+    assert imread(tmp_path / "points.png").std() > 0
+    assert "16 samples of mnist (seed 1)" in capsys.readouterr().out
+
+
+def test_a_run_draws_its_terms_and_few_grids(tmp_path, monkeypatch):
+    drawn, history = [], ignbook.plots.history
+    monkeypatch.setattr(ignbook.plots, "history", lambda rows, ax: (drawn.append(rows), history(rows, ax))[1])
+    data = torch.rand(40, 1, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    monkeypatch.setattr(ignbook.data, "load", lambda name, size=None: data)
+    train.main(
+        ["mnist-quick", "--steps", "200", "--size", "16", "--width", "4", "--code", "4", "--batch", "4", "--out", str(tmp_path)]
+    )
+    steps = [int(path.stem) for path in sorted((tmp_path / "mnist-quick-samples").glob("*.png"))]
+    assert steps == list(range(10, 201, 10))
+    rows = ign_core.load(tmp_path / "mnist-quick").card["history"]
+    assert len(rows) == 200 and drawn == [rows] and imread(tmp_path / "mnist-quick-history.png").shape[1] == 900
+
+
+def test_tensorboard_gets_terms_and_grids(tmp_path, monkeypatch):
+    seen, closed = [], []
+
+    class Writer:
+        def __init__(self, folder):
+            seen.append(folder)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            closed.append(True)
+
+        def add_scalar(self, tag, value, step):
+            seen.append((tag, value, step))
+
+        def add_image(self, tag, image, step, dataformats):
+            assert image.ndim == 3 and dataformats == "HWC"
+            seen.append((tag, None, step))
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", types.SimpleNamespace(SummaryWriter=Writer))
+    data = torch.rand(40, 1, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    monkeypatch.setattr(ignbook.data, "load", lambda name, size=None: data)
+    small = ["--steps", "3", "--size", "16", "--width", "4", "--code", "4", "--batch", "4"]
+    train.main(["mnist-quick", *small, "--out", str(tmp_path), "--tensorboard", "board"])
+    rows = ign_core.load(tmp_path / "mnist-quick").card["history"]
+    terms = [(k, row[k], row["step"]) for row in rows for k in ("reconstruction", "idempotence", "tightness")]
+    assert (
+        seen[0] == "board"
+        and set(terms) <= set(seen[1:])
+        and [s for t, _, s in seen[1:] if t == "f(z)"] == [1, 2, 3]
+        and closed
+    )
 
 
 @pytest.mark.parametrize("half, size", [(False, 4), (True, 2)])
