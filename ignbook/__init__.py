@@ -8,6 +8,7 @@ import importlib
 MODULES = (
     "baselines",
     "checkpoints",
+    "checks",
     "claims",
     "data",
     "latent",
