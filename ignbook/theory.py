@@ -16,11 +16,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
-from numbers import Rational
+from numbers import Rational, Real
 
 import numpy as np
 
 Vector = tuple[Fraction, ...]
+ROUNDING = 1e-9  # how far masses and drifts in floats may be off
 
 # ---------------------------------------------------------------------------------------------------------------- a game
 
@@ -62,28 +63,50 @@ def game(weights: Sequence, ceiling: Sequence, ratio) -> Game:
 
 def ceilings(distances: Sequence[Sequence]) -> Vector:
     """M(y) = max over y' of D(y, y'): a matrix (m, m) -> (m,).  ValueError: not square, or D(y, y) is not 0."""
-    rows = [_exact(row, "distances") for row in distances]
-    if any(len(row) != len(rows) for row in rows) or any(row[i] != 0 for i, row in enumerate(rows)):
+    rows = [_exact(row, "a row of distances") for row in distances] if isinstance(distances, Sequence | np.ndarray) else []
+    if not rows or any(len(row) != len(rows) for row in rows) or any(row[i] != 0 for i, row in enumerate(rows)):
         raise ValueError("distances must be a square matrix with zeros on its diagonal.")
     return tuple(max(row) for row in rows)
 
 
 def _exact(values: Sequence, name: str) -> Vector:
+    if not isinstance(values, Sequence | np.ndarray) or not all(isinstance(v, Real | str) for v in values):
+        raise TypeError(f"{name} must be a list of integers, Fractions or strings like '1/8'; got {type(values).__name__}.")
     if any(isinstance(v, (float, np.floating)) for v in values):
         raise TypeError(f"{name} holds floats, and ties need exact numbers; give integers, Fractions or strings like '1/8'.")
-    return tuple(Fraction(int(v) if isinstance(v, np.integer) else v) for v in values)
+    try:
+        return tuple(Fraction(int(v) if isinstance(v, np.integer) else v) for v in values)
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"{name} holds a text that is no number; give strings like '1/8'.") from None
+
+
+def _game(game: Game) -> Game:
+    if not isinstance(game, Game):
+        raise TypeError(f"a game is wanted and this is of type {type(game).__name__}; build one by ignbook.theory.game.")
+    return game
+
+
+def _numbers(game: Game, values: Sequence, name: str) -> None:
+    _game(game)
+    if not isinstance(values, Sequence | np.ndarray) or not all(isinstance(v, Real) for v in values):
+        raise TypeError(f"a {name} must be a list or an array of {game.m} numbers; got {type(values).__name__}.")
 
 
 def _law(game: Game, p: Sequence) -> None:
+    _numbers(game, p, "law")
     exact = all(isinstance(v, Rational) for v in p)
-    if len(p) != game.m or min(p) < 0 or abs(sum(p) - 1) > (0 if exact else 1e-9):
+    # asked so that a NaN, which compares with nothing, fails
+    if len(p) != game.m or not all(v >= 0 for v in p) or not abs(sum(p) - 1) <= (0 if exact else ROUNDING):
         raise ValueError(
             f"a law on {game.m} points has as many masses, none negative, that sum to 1; this sums to {float(sum(p)):g}."
         )
 
 
 def _drift(game: Game, delta: Sequence, tol=0) -> None:
-    if len(delta) != game.m or any(d < -tol or d > top + tol for d, top in zip(delta, game.ceiling)):
+    _numbers(game, delta, "drift")
+    if not isinstance(tol, Real) or not 0 <= tol < np.inf:
+        raise ValueError(f"the tolerance is {tol}; give 0 or a small positive number.")
+    if len(delta) != game.m or not all(-tol <= d <= top + tol for d, top in zip(delta, game.ceiling)):
         raise ValueError(f"a drift on {game.m} points has as many values, each between 0 and the ceiling there.")
 
 
@@ -113,12 +136,14 @@ def inner_response(game: Game, delta: Sequence, tol=0) -> list[int]:
 
 def outer_loss(game: Game, p: Sequence, delta: Sequence):
     """L_rt = sum_y w(y) delta(y): laws and drifts (m,) -> a number."""
+    _drift(game, delta, ROUNDING)
     return sum(w * d for w, d in zip(advantage(game, p), delta))
 
 
 def inner_loss(game: Game, p: Sequence, delta: Sequence):
     """L_i = sum_y P(y) delta(y): laws and drifts (m,) -> a number."""
     _law(game, p)
+    _drift(game, delta, ROUNDING)
     return sum(q * d for q, d in zip(p, delta))
 
 
@@ -173,8 +198,8 @@ def supported(game: Game, p: Sequence) -> Equilibrium | None:
 
 def laws(m: int, parts: int) -> Iterator[Vector]:
     """Every law on m points whose masses are multiples of 1 / parts; there are C(parts + m - 1, m - 1)."""
-    if m < 1 or parts < 1:
-        raise ValueError(f"laws on {m} points in parts of 1/{parts}; both numbers must be 1 or more.")
+    if not all(isinstance(v, int | np.integer) for v in (m, parts)) or m < 1 or parts < 1:
+        raise ValueError(f"laws on {m} points in parts of 1/{parts}; both must be whole numbers of 1 or more.")
     for bars in combinations(range(parts + m - 1), m - 1):
         ends = (-1, *bars, parts + m - 1)
         yield tuple(Fraction(b - a - 1, parts) for a, b in zip(ends, ends[1:]))
@@ -182,7 +207,7 @@ def laws(m: int, parts: int) -> Iterator[Vector]:
 
 def equilibria(game: Game, parts: int) -> list[Equilibrium]:
     """Every equilibrium whose law has masses in multiples of 1 / parts, by trying them all; the theorem isn't used."""
-    found = (supported(game, p) for p in laws(game.m, parts))
+    found = (supported(game, p) for p in laws(_game(game).m, parts))
     return [e for e in found if e is not None]
 
 
@@ -251,13 +276,14 @@ def play(game: Game, start: Sequence, steps: int = 4000, rate: float = 0.05) -> 
     start: (m,) the first law, every mass positive (a mass of 0 stays 0).  The drift starts at 0.  rate: of both steps.
     Averages of such play approach an equilibrium; the last step alone may go round in circles.
     """
+    _law(game, start)
     p_x, ceiling = np.array(game.p_x, float), np.array(game.ceiling, float)
     ratio, p, delta = float(game.ratio), np.array(start, float), np.zeros(game.m)
-    _law(game, p)
     if p.min() <= 0:
         raise ValueError("a mass of the first law is 0 and would stay 0; give every point a little.")
-    if steps < 2 or not rate > 0:
-        raise ValueError(f"{steps} steps at rate {rate}; give 2 steps or more and a positive rate.")
+    numbers = isinstance(steps, int | np.integer) and isinstance(rate, Real)
+    if not numbers or steps < 2 or not 0 < rate * max(ceiling) < 100:
+        raise ValueError(f"{steps} steps at rate {rate}; give 2 steps or more and a small positive rate, such as 0.05.")
     path = np.empty((2, steps, game.m))
     for t in range(steps):
         path[:, t] = p, delta

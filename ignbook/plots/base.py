@@ -1,20 +1,26 @@
 """Colours, and the drawings that every chapter uses: points, images in grids and rows."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from ignbook import checks
+from ignbook.checks import door
 
 DATA, SOURCE, GENERATED, REFINED = "#2f6db3", "#9aa0a6", "#e07b39", "#3a9a5f"
 DRIFT = "#b5367a"  # one colour out of "magma", for drift drawn as a line
 COLOURS = {"x": DATA, "z": SOURCE, "fz": GENERATED, "ffz": REFINED}
 
 
+@door
 def images(x: Tensor, columns: int = 8, ax=None, title: str = ""):
     """A grid of images (n, C, H, W) in [-1, 1]."""
+    grid = _grid(x, columns).permute(1, 2, 0).numpy()
     ax = ax or plt.subplots(figsize=(columns * 0.75, -(-len(x) // columns) * 0.75))[1]
-    ax.imshow(_grid(x, columns).permute(1, 2, 0).numpy())
+    ax.imshow(grid)
     ax.set_axis_off()
     ax.set_title(title)
     return ax
@@ -23,21 +29,27 @@ def images(x: Tensor, columns: int = 8, ax=None, title: str = ""):
 def _grid(x: Tensor, columns: int) -> Tensor:
     from torchvision.utils import make_grid
 
-    x = x.detach().float().cpu().clamp(-1, 1)
+    checks.between("the number of columns", columns, 1)
+    x = checks.images(x, limit=checks.HUGE).detach().cpu().clamp(-1, 1)
     return make_grid(x, nrow=columns, normalize=True, value_range=(-1, 1), pad_value=1.0)
 
 
+@door
 def points(y: Tensor, role: str = "x", ax=None, size: float = 3, label: str | None = None, limit: float = 1.9):
     """A scatter of points (n, 2), in the colour of its role: "x", "z", "fz" or "ffz"."""
+    if role not in COLOURS:
+        raise ValueError(f"the role {role!r} is unknown; use one of: {', '.join(COLOURS)}.")
+    y = checks.floats(y, "n, 2", "the points").detach().cpu().numpy()
     ax = ax or plt.subplots(figsize=(3.2, 3.2))[1]
-    y = y.detach().cpu().numpy()
     ax.scatter(y[:, 0], y[:, 1], s=size, c=COLOURS[role], linewidths=0, alpha=0.7, label=label)
     ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xlabel="$y_1$", ylabel="$y_2$")
     return ax
 
 
+@door
 def panels(rows: dict[str, dict[str, list]], size: float = 1.75, limit: float = 1.9, dots: float = 2.5):
     """A grid of scatter plots, {row: {column: [(points (n, 2), role), ...]}}; later entries are drawn on top."""
+    checks.between("the size of a panel", size, 0.05)
     columns = list(next(iter(rows.values())))
     figure, axes = plt.subplots(len(rows), len(columns), figsize=(size * len(columns) + 0.3, size * len(rows) + 0.25),
                                 sharex=True, sharey=True, squeeze=False)  # fmt: skip
@@ -50,8 +62,11 @@ def panels(rows: dict[str, dict[str, list]], size: float = 1.75, limit: float = 
     return figure
 
 
+@door
 def gallery(cells: dict[str, list], columns: int = 3, size: float = 2.1, limit: float = 1.9, dots: float = 2.5):
     """Named scatter plots, {title: [(points (n, 2), role), ...]}, in rows of `columns`; the axes are shared."""
+    checks.between("the number of columns", columns, 1)
+    checks.between("the size of a panel", size, 0.05)
     figure, axes = plt.subplots(-(-len(cells) // columns), columns, figsize=(size * columns + 0.3, (size + 0.15) * -(-len(cells) // columns)),
                                 sharex=True, sharey=True, squeeze=False)  # fmt: skip
     for ax in axes.flat[len(cells) :]:
@@ -64,8 +79,11 @@ def gallery(cells: dict[str, list], columns: int = 3, size: float = 2.1, limit: 
     return figure
 
 
+@door
 def rows_of_images(rows: dict[str, Tensor], columns: int = 10, size: float = 0.62, titles: list[str] | None = None):
     """One row of images for each name: {name: (n, C, H, W) in [-1, 1]}; the first `columns` are shown, titles above them."""
+    checks.between("the number of columns", columns, 1)
+    checks.between("the size of an image", size, 0.05)
     figure, axes = plt.subplots(len(rows), 1, figsize=(columns * size + 1.1, len(rows) * (size + 0.05)), squeeze=False)
     for ax, (name, x) in zip(axes[:, 0], rows.items()):
         images(x[:columns], columns, ax)
@@ -75,6 +93,7 @@ def rows_of_images(rows: dict[str, Tensor], columns: int = 10, size: float = 0.6
     return figure
 
 
+@door
 def captioned(rows: dict[str, Tensor], captions: dict[str, list[str]], size: float = 0.66):
     """`rows_of_images` with lines of text below the columns: {name of the line: a text for each column}."""
     n = len(next(iter(rows.values())))
@@ -87,8 +106,10 @@ def captioned(rows: dict[str, Tensor], captions: dict[str, list[str]], size: flo
     return figure
 
 
+@door
 def numbered(x: Tensor, columns: int = 12, start: int = 0):
     """A contact sheet, to pick draws from: images (n, C, H, W) with their indices, from `start` on."""
+    checks.between("the number of columns", columns, 1)
     figure, ax = plt.subplots(figsize=(columns * 0.75, -(-len(x) // columns) * 0.75))
     images(x, columns, ax)
     side = x.shape[-1] + 2
@@ -98,11 +119,15 @@ def numbered(x: Tensor, columns: int = 12, start: int = 0):
     return figure
 
 
+@door
 @torch.no_grad()
-def save_samples(f, source, path: Path, n: int = 64, columns: int = 8, seed: int = 0) -> None:
+def save_samples(f: Callable, source: nn.Module, path: Path, n: int = 64, columns: int = 8, seed: int = 0) -> None:
     """A PNG of f(z) for n draws of the source, in rows of `columns`."""
     from torchvision.utils import save_image
 
+    checks.between("the number of samples", n, 1)
+    checks.between("the number of columns", columns, 1)
     z = source.sample(n, torch.Generator(next(f.parameters()).device).manual_seed(seed))
+    fz = checks.finite(f(z), "what f makes of the draws")
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_image(f(z), path, nrow=columns, normalize=True, value_range=(-1, 1))
+    save_image(fz, path, nrow=columns, normalize=True, value_range=(-1, 1))

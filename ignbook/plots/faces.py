@@ -4,6 +4,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from torch import Tensor
 
+from ignbook import checks
+from ignbook.checks import door
 from ignbook.plots.base import DATA, DRIFT, GENERATED, REFINED, SOURCE
 
 # the clean image is data and the projections are generated; what goes in is hollow, the denoiser black
@@ -16,6 +18,7 @@ PROJECTORS = {
 DETECTORS = {"drift of f": (DRIFT, "o", True), "change by the denoiser": ("black", "s", True)}
 
 
+@door
 def by_row(panels_: dict[str, dict[str, dict[str, float]]], lines: dict[str, float] | None = None, wide: tuple[str, ...] = ()):
     """Values of several kinds as marks in rows, a panel each: {axis label: {row: {kind: value}}}; lines: {axis label: value}.
 
@@ -71,6 +74,7 @@ def _numbers(ax, values: np.ndarray, names: list[str], title: str, shade: np.nda
     return shown
 
 
+@door
 def attribute_errors(kinds: dict[str, dict[str, list[float]]], names: list[str], chance: list[float]):
     """Mean errors of attributes in units of their ranges, {kind: {row: (m,)}}: numbers on a colour, a panel for each kind.
 
@@ -87,6 +91,7 @@ def attribute_errors(kinds: dict[str, dict[str, list[float]]], names: list[str],
     return figure
 
 
+@door
 def stretches(moved: dict[float, list[float]], ax=None):
     """How far f(z), f^2(z), ... move against the angle by which z is turned: {radians: [RMS move for each k]}; both logarithmic.
 
@@ -116,6 +121,7 @@ def stretches(moved: dict[float, list[float]], ax=None):
     return ax.figure
 
 
+@door
 def stretches_of(models: dict[str, dict[float, list[float]]]):
     """`stretches` of several models side by side, {title: what it takes}."""
     figure, axes = plt.subplots(1, len(models), figsize=(4.3 * len(models), 3), sharey=True, squeeze=False)
@@ -126,9 +132,12 @@ def stretches_of(models: dict[str, dict[float, list[float]]]):
     return figure
 
 
+@door
 def radii(draws: Tensor, real: Tensor, paths: dict[str, Tensor]):
     """Radii in white numbers, in units of sqrt(d): along paths, {kind: (steps, n)}, mean and range, and the laws of draws (grey)
     and of real images (blue), (n,) each."""
+    draws, real = checks.floats(draws, "n", "the radii"), checks.floats(real, "n", "the radii")
+    paths = {name: checks.floats(values, "steps, n", "the radii") for name, values in paths.items()}
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.0), sharey=True, width_ratios=(1.7, 1))
     for (name, values), shade in zip(paths.items(), plt.get_cmap("magma")(np.linspace(0.1, 0.75, len(paths)))):
         t = np.linspace(0, 1, len(values))
@@ -145,11 +154,13 @@ def radii(draws: Tensor, real: Tensor, paths: dict[str, Tensor]):
     return figure
 
 
+@door
 def changes(panels_: dict[str, dict[str, dict[str, float]]], columns: int = 3, top: float = 0.5):
     """What a move along a direction changes, {title: {direction: {attribute: change}}}: a number on a colour, white for none.
 
     Where direction and attribute have one name, the change that was asked for, the cell has a frame.
     """
+    checks.between("the number of columns", columns, 1)
     first = next(iter(panels_.values()))
     lines, names = -(-len(panels_) // columns), list(next(iter(first.values())))
     size = (0.42 * len(names) * min(columns, len(panels_)) + 1.5, lines * (0.3 * len(first) + 1.05))

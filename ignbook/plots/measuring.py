@@ -1,11 +1,16 @@
 """Chapters 10 and 11: measures, and runs compared by them."""
 
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from torch import Tensor
 
 import ignbook.checkpoints
+import ignbook.data
+from ignbook import checks
+from ignbook.checks import door
 from ignbook.plots.base import DATA, GENERATED, _grid, images
 
 REPORT = {  # measures of `ignbook.metrics.score` -> decimals, and how far a value is from that of real data, 0 to 1
@@ -21,6 +26,7 @@ REPORT = {  # measures of `ignbook.metrics.score` -> decimals, and how far a val
 }
 
 
+@door
 def report_card(kinds: dict[str, tuple[Tensor, dict]], shown: int = 8):
     """Generators down, measures across: {name: (samples (n, C, H, W), row of `score`)}, the first of them real data.
 
@@ -61,6 +67,7 @@ def report_card(kinds: dict[str, tuple[Tensor, dict]], shown: int = 8):
     return figure
 
 
+@door
 def size_bias(
     series: dict[str, tuple[str, dict[int, list[float]], dict[int, list[float]], tuple[float, float]]], mean_term: float
 ):
@@ -86,6 +93,7 @@ def size_bias(
     return figure
 
 
+@door
 def birthdays(found: dict[str, tuple], columns: int = 3):
     """{name: (`ignbook.metrics.Birthday`, samples (n, C, H, W), colour)}: probability of a repetition, and the closest pairs."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.2), width_ratios=(2.2, 1))
@@ -108,11 +116,12 @@ def birthdays(found: dict[str, tuple], columns: int = 3):
     return figure
 
 
+@door
 def cumulative(kinds: dict[str, tuple[Tensor, str]], label: str):
     """Share of values below t, against t: {name: (values (n,), colour)}."""
     figure, ax = plt.subplots(figsize=(6, 3))
     for name, (values, colour) in kinds.items():
-        t = values.sort().values.numpy()
+        t = checks.floats(values, "n", "the values").sort().values.numpy()
         ax.plot(
             np.concatenate([t[:1], t]),
             np.arange(len(t) + 1) / len(t),
@@ -135,9 +144,12 @@ STRENGTHS = {
 }
 
 
+@door
 def strengths(rows: dict[float, dict]):
     """Measures against how strongly real images were blurred (negative) or had noise added: {strength: row of `score`}."""
     at = sorted(rows)
+    if 0.0 not in rows:
+        raise ValueError("there are no measures of strength 0, real data as they are; give them too.")
     real = rows[0.0]
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.1))
     for name, colour in STRENGTHS.items():
@@ -153,6 +165,7 @@ def strengths(rows: dict[float, dict]):
     return figure
 
 
+@door
 def strength(x: Tensor, row: dict, real: dict, top_fd: float):
     """One frame of the slider: ten samples, and beside real data (a line) the measures of `score` as bars."""
     figure, (above, below) = plt.subplots(2, 1, figsize=(6.4, 3.5), height_ratios=(1, 2.6))
@@ -173,22 +186,21 @@ def strength(x: Tensor, row: dict, real: dict, top_fd: float):
     return figure
 
 
+@door
 def samples_of_run(family: str, variant: str, seed: int = 0) -> np.ndarray:
     """The samples that `train.py sweep` kept of a run: (H, W) uint8, in colour (H, W, 3), 40 images in rows of 20.
 
     FileNotFoundError: there are none.
     """
-    from PIL import Image
-
     path = ignbook.checkpoints.shipped("results") / "runs" / family / f"{variant}-s{seed}.png"
     if not path.exists():
         raise FileNotFoundError(f"there are no samples of {family}/{variant}-s{seed}; run `python train.py sweep {family}`.")
-    with Image.open(path) as image:
-        picture = np.asarray(image.convert("RGB"))
+    picture = ignbook.data.read_image(path).permute(1, 2, 0).numpy()
     grey = (picture == picture[..., :1]).all()
     return picture[..., 0] if grey else picture
 
 
+@door
 def strips(kinds: dict[str, np.ndarray]):
     """Ready-made pictures of one width below each other, as they are: {name: (H, W) or (H, W, 3)}."""
     height, width = np.max([picture.shape[:2] for picture in kinds.values()], axis=0)
@@ -200,6 +212,7 @@ def strips(kinds: dict[str, np.ndarray]):
     return figure
 
 
+@door
 def runs_by_measure(lines: dict[str, list[dict[str, float]]], measures: list[str]):
     """Runs as dots, {name: lines of `ignbook.metrics.summary`, one a seed}; a panel for each measure.
 
@@ -223,6 +236,7 @@ def runs_by_measure(lines: dict[str, list[dict[str, float]]], measures: list[str
     return figure
 
 
+@door
 def against_lambda(courses: dict[str, dict[float, list[dict]]], measures: dict[str, str], real: dict | None = None):
     """Measures of f(z) on MNIST against lambda, a panel each: {course's name: {lambda: lines of `ignbook.metrics.summary`, one a seed}}.
 
@@ -252,8 +266,14 @@ def against_lambda(courses: dict[str, dict[float, list[dict]]], measures: dict[s
     return figure
 
 
-def shares_against_bound(share: list[float], real: list[float], ratio: float, picture: np.ndarray, names=tuple("0123456789")):
+@door
+def shares_against_bound(
+    share: list[float], real: list[float], ratio: float, picture: np.ndarray, names: Sequence[str] = tuple("0123456789")
+):
     """One run: 40 of its samples, and its class shares with the bound real share / lambda above each bar.  A slider's frame."""
+    if not len(share) == len(real) == len(names) or picture.ndim not in (2, 3):
+        raise ValueError(f"there are {len(share)} shares, {len(real)} real ones and {len(names)} names, and a picture "
+                         f"{picture.shape}; give one of each for each class, and (H, W) or (H, W, 3).")  # fmt: skip
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(7, 3.4), height_ratios=(1, 1.9))
     top.imshow(picture, vmin=0, vmax=255)
     top.set_axis_off()

@@ -1,19 +1,25 @@
 """Chapter 2: what each term of the objective does, and to whom."""
 
+from collections.abc import Callable
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from torch import Tensor
 
 import ign_core
+from ignbook import checks
+from ignbook.checks import door
 from ignbook.plots.base import DATA, GENERATED, REFINED
 
 
-def forces(f, x: Tensor, z: Tensor, lengths: float = 0.35):
+@door
+def forces(f: Callable, x: Tensor, z: Tensor, lengths: float = 0.35):
     """What each term of the objective does to the graph of an f on the line.  x, z: (n, 1); f: (n, 1) -> (n, 1).
 
     Arrows point down the gradient of the term with respect to the values of f that it may change.
     """
+    x, z = (checks.cast(f, checks.floats(y, "n, 1", "the points")) for y in (x, z))
     fz = f(z)
     u = fz.detach().requires_grad_()
     (slope,) = torch.autograd.grad((u - f(u)).abs().sum(), u)  # of |u - f(u)|, with f frozen
@@ -79,8 +85,10 @@ def routing():
     return figure
 
 
+@door
 def graphs(snapshots: dict[int, object], x: Tensor, z: Tensor):
     """The graph of an f on the line at steps of training, {step: f}; data x and f(z) as marks.  x, z: (n, 1)."""
+    x, z = (checks.floats(y, "n, 1", "the points") for y in (x, z))
     figure, axes = plt.subplots(1, len(snapshots), figsize=(2.35 * len(snapshots), 2.7), sharey=True, squeeze=False)
     t = torch.linspace(-2.5, 2.5, 501)[:, None]
     for ax, (step, f) in zip(axes[0], snapshots.items()):
@@ -88,7 +96,7 @@ def graphs(snapshots: dict[int, object], x: Tensor, z: Tensor):
             ax.plot(t, t, color="0.6", linewidth=0.8, linestyle="--")
             ax.plot(t, f(t), color="black", linewidth=1.4)
             ax.plot(x, x, ".", color=DATA, markersize=3, label="data $x$")
-            fz = f(z)
+            fz = f(checks.cast(f, z))
             ax.plot(torch.full_like(fz, -2.4), fz, "_", color=GENERATED, markersize=7, alpha=0.4, label="$f(z)$")
         ax.set(xlim=(-2.5, 2.5), ylim=(-1.9, 1.9), xlabel="$y$", title=f"step {step:,}")
     axes[0, 0].set_ylabel("$f(y)$")
@@ -96,8 +104,10 @@ def graphs(snapshots: dict[int, object], x: Tensor, z: Tensor):
     return figure
 
 
-def clamp_curves(factors=(0.5, 1.5), limit: float = 1.0):
+@door
+def clamp_curves(factors: tuple = (0.5, 1.5), limit: float = 1.0):
     """The clamp of tightness and its slope against the error, at D(z, f(z)) = limit, for several a."""
+    checks.between("the limit", limit, 1e-6)
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.7))
     error = torch.linspace(0, 3, 200)
     for a, shade in zip((*factors, None), plt.get_cmap("magma")(np.linspace(0.75, 0.1, len(factors) + 1))):
@@ -110,6 +120,7 @@ def clamp_curves(factors=(0.5, 1.5), limit: float = 1.0):
     return figure
 
 
+@door
 def seeds(scores: dict[str, list[dict[str, float]]]):
     """Dots, one for each seed: {row: [{measure: share in [0, 1]}, one for each seed]}; a panel for each measure."""
     measures = list(next(iter(scores.values()))[0])

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from ignbook.checks import door
 from ignbook.plots.base import _grid
 from ignbook.plots.summary import as_text, summary, summary_of_images
 
@@ -73,7 +74,8 @@ class Frame(bytes):
     summary: list[dict]
 
 
-def frame(shown, columns: int = 8) -> Frame:
+@door
+def frame(shown: Tensor | Figure, columns: int = 8) -> Frame:
     """A WebP for `player`: of a matplotlib figure, which is closed, or of images (n, C, H, W) in [-1, 1] in rows of `columns`."""
     if isinstance(shown, Tensor):
         pixels = (255 * _grid(shown, columns)).round().to(torch.uint8).permute(1, 2, 0).numpy()

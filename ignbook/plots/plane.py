@@ -1,27 +1,40 @@
 """Chapters 1 and 4, and the cover: fields, drift maps and samples in the plane."""
 
+from collections.abc import Callable
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from torch import Tensor
 
+from ignbook import checks
+from ignbook.checks import door
 from ignbook.plots.base import DATA, GENERATED, REFINED, SOURCE, points
 
 
+@door
 @torch.no_grad()
-def moves(f, side: float = 1.9, n: int = 17) -> tuple[np.ndarray, np.ndarray]:
+def moves(f: Callable, side: float = 1.9, n: int = 17) -> tuple[np.ndarray, np.ndarray]:
     """Points y of a grid and what f does to them, f(y) - y: (n * n, 2) each."""
+    _square(side, n)
     t = torch.linspace(-side, side, n)
     y = torch.cartesian_prod(t, t)
     return y.numpy(), (f(y) - y).numpy()
 
 
+@door
 @torch.no_grad()
-def drift_grid(f, side: float = 1.9, n: int = 121) -> tuple[np.ndarray, np.ndarray]:
+def drift_grid(f: Callable, side: float = 1.9, n: int = 121) -> tuple[np.ndarray, np.ndarray]:
     """The axis (n,) and the length |f(y) - y| over its square, (n, n), rows along y_2."""
+    _square(side, n)
     t = torch.linspace(-side, side, n)
     y = torch.stack(torch.meshgrid(t, t, indexing="xy"), -1).reshape(-1, 2)
     return t.numpy(), (f(y) - y).norm(dim=-1).reshape(n, n).numpy()
+
+
+def _square(side: float, n: int) -> None:
+    checks.between("the side of the grid", side, 1e-6)
+    checks.between("the number of its lines", n, 2)
 
 
 def _drift_map(ax, f, top: float, n: int = 121):
@@ -30,8 +43,11 @@ def _drift_map(ax, f, top: float, n: int = 121):
     return ax.pcolormesh(t, t, drift, cmap="magma", vmin=0, vmax=top, shading="nearest", rasterized=True)
 
 
+@door
 def drift_maps(maps: dict[str, object], x: Tensor, columns: int = 3, top: float = 1.5):
     """One drift map for each {title: f}, with the data x (n, 2) drawn on it; one scale of colours for all."""
+    checks.between("the number of columns", columns, 1)
+    x = checks.floats(x, "n, 2", "the data")
     lines = -(-len(maps) // columns)
     figure, axes = plt.subplots(
         lines, columns, figsize=(2.5 * columns + 0.9, 2.5 * lines), sharex=True, sharey=True, squeeze=False
@@ -73,8 +89,10 @@ def picture_manifold():
     return figure
 
 
+@door
 def supports(shapes: dict[str, tuple], side: float = 1.9, n: int = 161):
     """What is known exactly, {name: (`Manifold`, data x (m, 2))}: distance to the support in grey, else density in blue."""
+    _square(side, n)
     figure, axes = plt.subplots(
         2, -(-len(shapes) // 2), figsize=(2.4 * -(-len(shapes) // 2) + 0.9, 4.8), sharex=True, sharey=True
     )
@@ -95,13 +113,16 @@ def supports(shapes: dict[str, tuple], side: float = 1.9, n: int = 161):
     return figure
 
 
+@door
 def film(networks: dict, x: Tensor, z: Tensor, top: float = 1.5):
     """Columns are networks, {title, or step of training: f}: above f(z) over the data x, below the drift map.  x, z: (n, 2)."""
-    figure, axes = plt.subplots(2, len(networks), figsize=(1.75 * len(networks) + 0.9, 3.75), sharex=True, sharey=True)
+    z = checks.floats(z, "n, 2", "the draws")
+    figure, axes = plt.subplots(2, len(networks), figsize=(1.75 * len(networks) + 0.9, 3.75), sharex=True, sharey=True,
+                                squeeze=False)  # fmt: skip
     for (above, below), (title, f) in zip(axes.T, networks.items()):
         with torch.no_grad():
             points(x, "x", above, 1.5)
-            points(f(z), "fz", above, 2.5)
+            points(f(checks.cast(f, z)), "fz", above, 2.5)
         shown = _drift_map(below, f, top, n=81)
         below.set(aspect="equal", xlabel="$y_1$", ylabel="$y_2$")
         above.set_title(title if isinstance(title, str) else f"step {title:,}")
@@ -110,8 +131,10 @@ def film(networks: dict, x: Tensor, z: Tensor, top: float = 1.5):
     return figure
 
 
-def landscape(f, x: Tensor, z: Tensor, title: str = "", top: float = 1.5):
+@door
+def landscape(f: Callable, x: Tensor, z: Tensor, title: str = "", top: float = 1.5):
     """Three panels of one f: the field f(y) - y, the drift map with data x on it, and f(z).  x, z: (n, 2)."""
+    z = checks.cast(f, checks.floats(z, "n, 2", "the draws"))
     figure, (a, b, c) = plt.subplots(1, 3, figsize=(9.6, 3.1))
     y, move = moves(f)
     points(x, "x", a, 2)
@@ -130,6 +153,7 @@ def landscape(f, x: Tensor, z: Tensor, title: str = "", top: float = 1.5):
     return figure
 
 
+@door
 def against_ratio(rows: list[dict], measures: dict[str, str], manifolds: tuple[str, ...], baselines: dict, theory=None):
     """Measures against lambda: a dot for each seed, a line through their means; {key: axis label} down, manifolds across.
 
@@ -162,11 +186,15 @@ def against_ratio(rows: list[dict], measures: dict[str, str], manifolds: tuple[s
     return figure
 
 
+@door
 def cover(x: Tensor, z: Tensor, fz: Tensor, ffz: Tensor):
     """Noise on its way to a curve: a line from each z to f(z), a short one on to f(f(z)).  x (m, 2), the others (n, 2)."""
     from matplotlib.collections import LineCollection
     from matplotlib.colors import LinearSegmentedColormap, to_rgba
 
+    x, z, fz, ffz = (checks.floats(y, "n, 2", "the points") for y in (x, z, fz, ffz))
+    if not z.shape == fz.shape == ffz.shape:
+        raise ValueError(f"there are {len(z)} z, {len(fz)} f(z) and {len(ffz)} f(f(z)); give one of each for each.")
     x, z, fz, ffz = (y.detach().cpu().numpy() for y in (x, z, fz, ffz))
     figure, ax = plt.subplots(figsize=(11, 5.2), dpi=130)
     ax.scatter(*x.T, s=26, color=DATA, alpha=0.12, linewidths=0)

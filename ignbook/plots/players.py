@@ -7,6 +7,7 @@ import json
 import math
 import re
 
+from ignbook.checks import door
 from ignbook.plots.summary import as_text
 
 
@@ -23,6 +24,7 @@ class Player:
         return self.text
 
 
+@door
 def player(frames: list[bytes], values: list, label: str, alt: str, width: int = 560, second: tuple[list, str] | None = None):
     """A slider over ready-made pictures (`frame`, or bytes of a WebP or PNG) that works in the rendered book, with no kernel.
 

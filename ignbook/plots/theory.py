@@ -3,12 +3,14 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
+from ignbook.checks import door
 from ignbook.plots.base import DATA, DRIFT, GENERATED, REFINED, SOURCE
 
 
-def laws_and_drift(y, p_x, p, delta=None, ceiling=None, axes=None, labels: bool = True):
+@door
+def laws_and_drift(y: list, p_x: list, p: list, delta=None, ceiling=None, axes=None, labels: bool = True):
     """Bars of two laws over points y (m,) and, below, the drift as a step.  p_x, p, delta, ceiling: (m,); two axes."""
-    y, p_x, p = (np.array(v, float) for v in (y, p_x, p))
+    y, p_x, p = _alike(y, p_x, p)
     if axes is None:
         axes = plt.subplots(2, 1, figsize=(4, 3.2), sharex=True, height_ratios=[2, 1])[1]
     step = y[1] - y[0]
@@ -29,10 +31,20 @@ def laws_and_drift(y, p_x, p, delta=None, ceiling=None, axes=None, labels: bool 
     return axes
 
 
-def picture_game(y, p_x, rounds: list[tuple[str, list, list]], ceiling):
+def _alike(*values) -> list[np.ndarray]:
+    """Each as an array (m,).  ValueError: of several lengths, or of fewer than 2 points, which have no distance."""
+    arrays = [np.array(v, float) for v in values]
+    if any(array.shape != arrays[0].shape or array.ndim != 1 or len(array) < 2 for array in arrays):
+        shapes = ", ".join(str(array.shape) for array in arrays)
+        raise ValueError(f"points and laws are of shapes {shapes}; give one number for each of 2 points or more.")
+    return arrays
+
+
+@door
+def picture_game(y: list, p_x: list, rounds: list[tuple[str, list, list]], ceiling):
     """The idea of chapter 3: one column for each round (title, law (m,), drift (m,)) on points y (m,)."""
     size = (3.1 * len(rounds), 3.4)
-    figure, axes = plt.subplots(2, len(rounds), figsize=size, sharex=True, sharey="row", height_ratios=[2, 1])
+    figure, axes = plt.subplots(2, len(rounds), figsize=size, sharex=True, sharey="row", height_ratios=[2, 1], squeeze=False)
     for i, (title, p, delta) in enumerate(rounds):
         laws_and_drift(y, p_x, p, delta, ceiling, axes[:, i], labels=i == 0)
         axes[0, i].set_title(title)
@@ -42,6 +54,7 @@ def picture_game(y, p_x, rounds: list[tuple[str, list, list]], ceiling):
     return figure
 
 
+@door
 def phase_diagram(rows: list[dict]):
     """Two panels over lambda: covered mass and level of the drift at every enumerated equilibrium, over what theory says.
 
@@ -64,22 +77,24 @@ def phase_diagram(rows: list[dict]):
     return figure
 
 
-def generator_losses(q, curves: dict[str, list], p_x: float, ceilings: list[str]):
+@door
+def generator_losses(q: list, curves: dict[str, list], p_x: float, ceilings: list[str]):
     """F on two points against q = P(first), one panel for each choice of M.  curves: {label: one (n,) for each panel}."""
-    figure, axes = plt.subplots(1, len(ceilings), figsize=(4.3 * len(ceilings), 3), sharey=True)
+    figure, axes = plt.subplots(1, len(ceilings), figsize=(4.3 * len(ceilings), 3), sharey=True, squeeze=False)
     shades = plt.get_cmap("magma")(np.linspace(0.15, 0.8, len(curves)))
-    for i, (ax, title) in enumerate(zip(axes, ceilings)):
+    for i, (ax, title) in enumerate(zip(axes[0], ceilings)):
         for (label, values), shade in zip(curves.items(), shades):
             ax.plot(q, values[i], color=shade, label=label)
         ax.axvline(p_x, color=DATA, linestyle=":", linewidth=1)
         ax.text(p_x, 1.0, " $P_x$", color=DATA, transform=ax.get_xaxis_transform(), va="top")
         ax.set(xlabel="generated mass $q$ on the first point", title=title)
-    axes[0].set_ylabel("generator's loss $F_\\lambda$")
-    axes[0].legend()
+    axes[0, 0].set_ylabel("generator's loss $F_\\lambda$")
+    axes[0, 0].legend()
     return figure
 
 
-def permitted_laws(ax, p_x, ratio: float, enumerated, everything, equal: bool = True):
+@door
+def permitted_laws(ax, p_x: list, ratio: float, enumerated, everything: list, equal: bool = True):
     """The triangle of all laws on three points: those permitted at lambda = ratio, as an area and as enumerated dots.
 
     p_x: (3,); enumerated, everything: lists of laws (3,).  equal: M is the same at all points, so that the area is known.
@@ -108,8 +123,10 @@ def permitted_laws(ax, p_x, ratio: float, enumerated, everything, equal: bool = 
     return ax
 
 
-def plays(y, p_x, laws: dict[str, np.ndarray], start):
+@door
+def plays(y: list, p_x: list, laws: dict[str, np.ndarray], start: list):
     """Where the dynamics end: the first law and one law for each lambda, all (m,), beside the data's."""
+    _alike(y, p_x, start, *laws.values())
     figure, axes = plt.subplots(1, 1 + len(laws), figsize=(2.3 * (1 + len(laws)), 2.3), sharey=True)
     step = float(y[1] - y[0])
     for ax, (title, p) in zip(axes, {"start": start, **laws}.items()):
@@ -121,7 +138,8 @@ def plays(y, p_x, laws: dict[str, np.ndarray], start):
     return figure
 
 
-def overlaps(histories: dict[str, np.ndarray], ratios, ends):
+@door
+def overlaps(histories: dict[str, np.ndarray], ratios: list, ends: list):
     """Left: overlap with the data over the steps, {label: (steps,)}.  Right: at the end, (r,), against lambda (r,)."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3))
     for (label, values), shade in zip(histories.items(), plt.get_cmap("magma")(np.linspace(0.1, 0.8, len(histories)))):
@@ -136,6 +154,7 @@ def overlaps(histories: dict[str, np.ndarray], ratios, ends):
     return figure
 
 
+@door
 def orbits(paths: dict[str, np.ndarray], drifts: dict[str, list]):
     """Orbits of single points in the plane, {name: (k + 1, 2)}, one panel each; last, mean drift over k, {name: (k + 1,)}."""
     n = len(paths)
@@ -156,7 +175,8 @@ def orbits(paths: dict[str, np.ndarray], drifts: dict[str, list]):
     return figure
 
 
-def clamped_responses(excess, curves: dict[str, np.ndarray]):
+@door
+def clamped_responses(excess: list, curves: dict[str, np.ndarray]):
     """The outer player's best drift against lambda P / P_x: excess (n,), {label: drift (n,)}."""
     figure, ax = plt.subplots(figsize=(5.2, 2.8))
     for (label, values), shade in zip(curves.items(), plt.get_cmap("magma")(np.linspace(0.1, 0.8, len(curves)))):

@@ -1,13 +1,18 @@
 """Chapters 5 to 7: courses of training, sources and classes."""
 
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from torch import Tensor
 
+from ignbook import checks
+from ignbook.checks import door
 from ignbook.plots.base import DATA, DRIFT, GENERATED, REFINED
 
 
+@door
 def history(rows: list[dict], ax=None):
     """The three terms over the steps, from a model card's history."""
     ax = ax or plt.subplots(figsize=(6, 3))[1]
@@ -18,11 +23,14 @@ def history(rows: list[dict], ax=None):
     return ax
 
 
+@door
 def three_ends(x: Tensor, z: Tensor):
     """Where training on a line may end: a constant, a projector, a runaway.
 
     x: (n, 1), data in [-1.2, -0.6] and [0.6, 1.2]; z: (n, 1).
     """
+
+    x, z = (checks.floats(y, "n, 1", "the points") for y in (x, z))
 
     def projector(y):
         return y.abs().clamp(0.6, 1.2) * torch.where(y < 0, -1.0, 1.0)
@@ -50,6 +58,7 @@ def three_ends(x: Tensor, z: Tensor):
     return figure
 
 
+@door
 def by_setting(panels_: dict[str, dict[str, list[float]]], label: str, lines: dict[str, float] | None = None, log: bool = True):
     """Dots, one for each seed: {panel: {setting: values}}; one axis of values for all, `lines` across it by name."""
     figure, axes = plt.subplots(1, len(panels_), figsize=(0.4 + 3 * len(panels_), 2.8), sharey=True, squeeze=False)
@@ -66,6 +75,7 @@ def by_setting(panels_: dict[str, dict[str, list[float]]], label: str, lines: di
     return figure
 
 
+@door
 def courses(runs: dict[str, list[dict]], measures: dict[str, str], lines: dict[str, dict[str, float]] | None = None):
     """Measures over the steps of several runs: {run: rows with "step"}, {key: axis label}; lines: {key: {name: height}}."""
     figure, axes = plt.subplots(1, len(measures), figsize=(4.3 * len(measures), 2.9), squeeze=False)
@@ -82,8 +92,11 @@ def courses(runs: dict[str, list[dict]], measures: dict[str, str], lines: dict[s
     return figure
 
 
+@door
 def mixture(parts: dict[str, tuple[float, float, str]]):
     """Normal densities {name: (mean, variance, colour)}, and the normal one that has their equal mixture's two moments."""
+    for name, (_, variance, _) in parts.items():
+        checks.between(f"the variance of {name}", variance, 1e-12)
     means, variances = (np.array([part[i] for part in parts.values()]) for i in (0, 1))
     mean, variance = means.mean(), variances.mean() + means.var()
     t = np.linspace((means - 4 * variances**0.5).min(), (means + 4 * variances**0.5).max(), 400)
@@ -106,6 +119,7 @@ def mixture(parts: dict[str, tuple[float, float, str]]):
     return figure
 
 
+@door
 def spectra(kinds: dict[str, tuple[Tensor, str]]):
     """Root mean square of the spectrum against the radius of the frequency.  {label: (images (n, 1, H, W), colour)}.
 
@@ -113,7 +127,7 @@ def spectra(kinds: dict[str, tuple[Tensor, str]]):
     """
     figure, ax = plt.subplots(figsize=(5.5, 3))
     for i, (label, (x, colour)) in enumerate(kinds.items()):
-        power = torch.fft.fft2(x.double(), norm="ortho").abs().square().mean((0, 1))  # (H, W)
+        power = torch.fft.fft2(checks.images(x, limit=np.inf).double(), norm="ortho").abs().square().mean((0, 1))  # (H, W)
         side = power.shape[-1]
         axis = torch.fft.fftfreq(side) * side
         radius = (axis[:, None] ** 2 + axis[None] ** 2).sqrt().round().long().flatten()
@@ -124,8 +138,11 @@ def spectra(kinds: dict[str, tuple[Tensor, str]]):
     return figure
 
 
-def class_shares(kinds: dict[str, tuple[list[float], str]], names=tuple("0123456789")):
+@door
+def class_shares(kinds: dict[str, tuple[list[float], str]], names: Sequence[str] = tuple("0123456789")):
     """Bars of class shares, {label: (share of each class, colour)}, with the uniform share as a line."""
+    if any(len(share) != len(names) for share, _ in kinds.values()):
+        raise ValueError(f"there are {len(names)} names; give one for each share.")
     figure, ax = plt.subplots(figsize=(6, 2.6))
     width = 0.8 / len(kinds)
     for i, (label, (share, colour)) in enumerate(kinds.items()):
