@@ -5,13 +5,14 @@ python train.py mnist --resume                   go on where a stopped run was (
 python train.py classifier                       train the classifier that the measures use
 python train.py evaluate mnist                   measure a checkpoint, write the numbers into its card
 python train.py sample mnist --out grid.png      a picture of what a checkpoint draws
+python train.py project faces photos out --k 2   apply f to images of your own
 python train.py evaluate 11_collapse             draw a chapter's figures and tables anew from cards and results files
 python train.py sweep remedies                   train and measure a family of runs, a results file each
 python train.py fetch celeba64                   download a data set that the book never downloads unasked
 python train.py export mnist --out mnist.safetensors --half      weights alone, in half precision
 fabric run --devices 2 train.py mnist            the same on several devices
 
-evaluate, sample and export take a path, or a NAME: then the newer of runs/NAME and the shipped checkpoint.
+evaluate, sample, project and export take a path, or a NAME: then the newer of runs/NAME and the shipped checkpoint.
 """
 
 import contextlib
@@ -27,6 +28,7 @@ import torch
 import tyro
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from tqdm.auto import tqdm
 
 import ign_core
 import ignbook  # its modules load when they are first named
@@ -38,7 +40,8 @@ CHAPTERS = Path(__file__).parent / "notebooks"
 
 def main(arguments: list[str]) -> None:
     """Dispatch on the first word: a command or a recipe's name."""
-    commands = {"evaluate": evaluate, "export": export, "fetch": fetch, "sample": sample, "sweep": sweep}
+    commands = {"evaluate": evaluate, "export": export, "fetch": fetch, "project": project, "sample": sample,
+                "sweep": sweep}  # fmt: skip
     commands |= {name: _trainer(recipe) for name, recipe in ignbook.recipes.RECIPES.items()}
     commands |= {name: _classifier(recipe) for name, recipe in ignbook.recipes.CLASSIFIERS.items()}
     if arguments and not arguments[0].startswith("-") and arguments[0] not in commands:
@@ -311,6 +314,56 @@ def sample(name: Annotated[str, tyro.conf.Positional], out: Path, n: int = 64, s
     else:
         ignbook.plots.save_samples(model.f, model.source, out, n, seed=seed)
     print(f"{n} samples of {name} (seed {seed}): {out}")
+
+
+def project(name: Annotated[str, tyro.conf.Positional], source: Annotated[Path, tyro.conf.Positional],
+            out: Annotated[Path, tyro.conf.Positional], k: int = 1, corruption: str | None = None,
+            strength: float | None = None, seed: int = 0) -> None:  # fmt: skip
+    """Apply f to images: each becomes out/FILE.png, and the first 64 stand in out/contact-sheet.png, input above output.
+
+    An image is turned upright, cut to the square in its middle and resized; a drawing for a model of digits is found and
+    placed as MNIST does it (ignbook.data.prepare).
+
+    Args:
+        name: A checkpoint's name or path.
+        source: An image, or a folder of them (with its subfolders).
+        out: Folder to write into.
+        k: How often f is applied.
+        corruption: What is done to the images before, as grey or sketch (ignbook.projector.CORRUPTIONS).
+        strength: Of the corruption; the strongest of chapter 8 by default.
+        seed: Of corruptions that draw at random.
+    """
+
+    _within("--k", k, 1, 10_000)
+    _within("--seed", seed, 0, 2**32)
+    files = sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
+    model, generator, shown, failed = ignbook.baselines.load(_checkpoint(name)), torch.Generator().manual_seed(seed), [], []
+    for path in tqdm(files, desc="images", disable=len(files) == 1):
+        try:
+            x = ignbook.data.prepare(path, model)
+        except ValueError as error:
+            if len(files) == 1:
+                raise
+            failed.append(path)
+            tqdm.write(f"left out: {error}")
+            continue
+        if corruption is not None:
+            strengths = ignbook.projector.CORRUPTIONS.get(corruption, (None, (0.0,)))[1]
+            x = ignbook.projector.corrupt(x, corruption, strengths[-1] if strength is None else strength, generator)
+        y = ign_core.project(model.f, x, k)
+        ignbook.plots.save_grid(y, out / f"{path.relative_to(source) if source.is_dir() else path.name}.png", 1)
+        shown += [(x, y)] if len(shown) < 64 else []
+    if not shown:
+        raise ValueError(f"there is no image in {source}; give a PNG or JPEG file, or a folder of them.")
+    rows = [torch.cat(part) for i in range(0, len(shown), 8) for part in zip(*shown[i : i + 8])]
+    ignbook.plots.save_grid(_padded(rows), out / "contact-sheet.png", len(rows[0]))
+    print(f"{len(files) - len(failed)} images, {len(failed)} left out: {out}")
+
+
+def _padded(rows: list[torch.Tensor]) -> torch.Tensor:
+    """Rows of images, the last ones filled up with black to the length of the first."""
+    width = len(rows[0])
+    return torch.cat([torch.cat([row, row.new_full((width - len(row), *row.shape[1:]), -1)]) for row in rows])
 
 
 def fetch(name: Annotated[str, tyro.conf.Positional]) -> None:

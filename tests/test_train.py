@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 import torch
 from checks import one_sentence
@@ -24,6 +25,7 @@ import ignbook.baselines
 import ignbook.checkpoints
 import ignbook.data
 import ignbook.metrics
+import ignbook.projector
 import ignbook.recipes
 import ignbook.remedies
 import train
@@ -446,3 +448,31 @@ def test_evaluate_executes_a_chapter_in_place(tmp_path, monkeypatch):
     with pytest.raises(CellExecutionError, match="assert False"):
         train.evaluate("fails")
     assert (tmp_path / "fails.ipynb").read_bytes() == before
+
+
+def test_images_of_ones_own_are_projected(tmp_path, capsys):
+    """Each file, and a sheet; what is no image is left out of a folder with a line, and alone gets a sentence."""
+    from PIL import Image
+
+    inside, out = tmp_path / "in", tmp_path / "out"
+    (inside / "deeper").mkdir(parents=True)
+    for i, place in enumerate(("a.png", "b.jpg", "deeper/a.png")):
+        pixels = np.full((60, 40), 255, np.uint8)
+        pixels[10:50, 15 : 20 + i] = 0
+        Image.fromarray(pixels).save(inside / place)
+    (inside / "note.txt").write_text("no image")
+    train.main(["project", "mnist", str(inside), str(out), "--k", "2", "--corruption", "noise", "--strength", "0.2"])
+    made = sorted(str(path.relative_to(out)) for path in out.rglob("*.png"))
+    assert made == ["a.png.png", "b.jpg.png", "contact-sheet.png", "deeper/a.png.png"]
+    assert "3 images, 1 left out" in capsys.readouterr().out
+    model = ign_core.load("mnist")
+    x = ignbook.projector.noise(ignbook.data.prepare(inside / "a.png", model), 0.2, torch.Generator().manual_seed(0))
+    wanted = (ign_core.project(model.f, x, 2)[0, 0] + 1) * 127.5
+    written = torch.from_numpy(np.array(Image.open(out / "a.png.png").convert("L"))).float()
+    assert (written - wanted).abs().max() <= 1
+    for name in ("note.txt", "missing.png"):
+        with pytest.raises(ValueError) as error:
+            train.main(["project", "mnist", str(inside / name), str(out)])
+        one_sentence(error)
+    with pytest.raises(ValueError, match="unknown"):
+        train.main(["project", "mnist", str(inside), str(out), "--corruption", "fog"])

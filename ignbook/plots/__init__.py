@@ -17,6 +17,7 @@ from ignbook.plots.base import (
     panels,
     points,
     rows_of_images,
+    save_grid,
     save_samples,
 )
 from ignbook.plots.faces import DETECTORS, PROJECTORS, attribute_errors, by_row, changes, radii, stretches, stretches_of
@@ -114,6 +115,7 @@ __all__ = [
     "rows_of_images",
     "runs_by_measure",
     "samples_of_run",
+    "save_grid",
     "save_samples",
     "seeds",
     "shares_against_bound",

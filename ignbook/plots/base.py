@@ -1,5 +1,6 @@
 """Colours, and the drawings that every chapter uses: points, images in grids and rows."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch import Tensor, nn
 
+import ignbook.checkpoints
 from ignbook import checks
 from ignbook.checks import door
 
@@ -123,11 +125,18 @@ def numbered(x: Tensor, columns: int = 12, start: int = 0):
 @torch.no_grad()
 def save_samples(f: Callable, source: nn.Module, path: Path, n: int = 64, columns: int = 8, seed: int = 0) -> None:
     """A PNG of f(z) for n draws of the source, in rows of `columns`."""
-    from torchvision.utils import save_image
-
     checks.between("the number of samples", n, 1)
     checks.between("the number of columns", columns, 1)
-    z = source.sample(n, torch.Generator(next(f.parameters()).device).manual_seed(seed))
+    device = next((p.device for p in f.parameters()), "cpu") if isinstance(f, nn.Module) else "cpu"
+    z = source.sample(n, torch.Generator(device).manual_seed(seed))
     fz = checks.finite(f(z), "what f makes of the draws")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_image(fz, path, nrow=columns, normalize=True, value_range=(-1, 1))
+    save_grid(fz, path, columns)
+
+
+def save_grid(x: Tensor, path: Path, columns: int) -> None:
+    """A PNG of images (n, C, H, W) in [-1, 1], in rows of `columns`, written aside and renamed."""
+    from torchvision.utils import save_image
+
+    file = io.BytesIO()
+    save_image(x, file, "png", nrow=columns, normalize=True, value_range=(-1, 1), padding=2 if len(x) > 1 else 0)
+    ignbook.checkpoints.write_file(path, file.getvalue())
