@@ -54,10 +54,13 @@ def minibatch_statistics(f: nn.Module, x: Tensor, z: Tensor, fx: Tensor, fz: Ten
 
 @dataclass(frozen=True)
 class PartMatching:
-    """Feature matching for each part of a mixed source apart: f(grey faces), say, is to have the mean code of faces.
+    """Each part of a mixed source is to be as various as x, by f's own codes: f(grey faces), say, as colourful as faces.
 
-    What chance adds to the square of a small batch's mean is taken off again (the linear case of the unbiased MMD, Gretton et al.
-    2012), or each part would be drawn to one image.  Parts weigh by their samples.  shares: `Recipe.mixture`.  Needs f.encoder.
+    The squared maximum mean discrepancy of the codes of x and of a part's f(z), unbiased (Gretton et al. 2012), so that few
+    samples a part are enough; by the kernel (a.b / 64 + 1)^3, which sees moments up to the third, on codes in units of
+    their mean and deviation over x.  Parts weigh by their samples.  The code is held fixed, as in `feature_matching`.
+
+    shares: `Recipe.mixture`.  Returns (), which chance may bring below 0.  Needs f.encoder.
     """
 
     shares: dict[str, float]
@@ -68,12 +71,20 @@ class PartMatching:
 
     def __call__(self, f: nn.Module, x: Tensor, z: Tensor, fx: Tensor, fz: Tensor) -> Tensor:
         a, b = _codes(f, x, fz)
-        mean, variance, total = a.mean(0), a.var(0), a.new_zeros(())
-        for part in b.split(ignbook.checkpoints.counts(self.shares, len(b))):
-            if len(part) > 1:
-                chance = variance / len(a) + part.var(0) / len(part)
-                total = total + len(part) / len(b) * (((mean - part.mean(0)).square() - chance) / (variance + 1e-4)).mean()
-        return total
+        mean, deviation = a.mean(0), (a.var(0) + 1e-4).sqrt()
+        a, b = (a - mean) / deviation, (b - mean) / deviation
+        parts = [part for part in b.split(ignbook.checkpoints.counts(self.shares, len(b))) if len(part) > 1]
+        return sum(len(part) * _discrepancy(a, part) for part in parts) / sum(map(len, parts))
+
+
+def _discrepancy(a: Tensor, b: Tensor) -> Tensor:
+    """Unbiased squared MMD by the cubic kernel: (n, d), (m, d) -> ()."""
+
+    def kernel(p: Tensor, q: Tensor) -> Tensor:
+        return (p @ q.T / 64 + 1) ** 3
+
+    within = [(k.sum() - k.diagonal().sum()) / (len(k) * (len(k) - 1)) for k in (kernel(a, a), kernel(b, b))]
+    return within[0] + within[1] - 2 * kernel(a, b).mean()
 
 
 # name in a recipe -> a term, or a class whose `of` makes it of the recipe
@@ -171,8 +182,14 @@ def loss_of(
     if not recipe.extras:
         return loss
 
-    def extra(*parts) -> Tensor:
-        return sum(weight * term(*parts) for weight, term in terms)
+    def extra(f: nn.Module, x: Tensor, z: Tensor, fx: Tensor, fz: Tensor) -> Tensor:
+        n = ignbook.checkpoints.counts(recipe.mixture, len(z))[
+            0
+        ]  # the noise: most terms are about samples, which start from it
+        return sum(
+            weight * (term(f, x, z, fx, fz) if isinstance(term, PartMatching) else term(f, x, z[:n], fx, fz[:n]))
+            for weight, term in terms
+        )
 
     def remedied(f: nn.Module, x: Tensor, z: Tensor, **weights) -> ign_core.Losses:
         return loss(f, x, z, extra=extra, **weights)

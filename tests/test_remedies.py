@@ -83,20 +83,61 @@ def test_a_term_adds_its_own_gradient_to_the_objective(parts, name):
             torch.testing.assert_close(a, b + c, rtol=2e-3, atol=2e-5)
 
 
-def test_part_matching_is_unbiased_and_looks_at_each_part_apart(generator):
-    """On codes of one law its mean over batches is 0, by a thousand draws; parts whose errors cancel in the batch are seen."""
+class Codes(torch.nn.Module):
+    """A network whose code is its input."""
 
-    class Codes(torch.nn.Module):
-        encoder = torch.nn.Identity()
+    encoder = torch.nn.Identity()
 
-    draw = lambda *shape: torch.randn(*shape, generator=generator)  # noqa: E731
-    term = R.PartMatching({"grey": 0.25, "own": 0.25})
-    values = torch.stack([term(Codes(), draw(64, 4), None, None, draw(16, 4)) for _ in range(1_000)])
-    assert values.mean().abs() < 4 * values.std() / 1_000**0.5 and values.std() > 0
-    up, down = draw(16, 4) + 3, draw(16, 4) - 3
-    apart = torch.cat([draw(32, 4), up, down])
-    assert term(Codes(), draw(64, 4), None, None, apart) > 3.0  # half of the samples miss by 3: about 9 / 2
-    assert R.feature_matching(Codes(), draw(64, 4), None, None, apart) < 0.5
+
+def test_part_matching_by_hand():
+    """Against the definition of the unbiased estimate, sum by sum."""
+    generator = torch.Generator().manual_seed(2)
+    x, fz = (torch.randn(n, 3, generator=generator, dtype=torch.double) for n in (6, 5))
+    mean, deviation = x.mean(0), (x.var(0) + 1e-4).sqrt()
+    a, (p, q) = ((x - mean) / deviation).numpy(), [((part - mean) / deviation).numpy() for part in (fz[:3], fz[3:])]
+
+    def kernel(u, v):
+        return (float(u @ v) / 64 + 1) ** 3
+
+    def estimate(b):
+        aa = [kernel(a[i], a[j]) for i in range(6) for j in range(6) if i != j]
+        bb = [kernel(b[i], b[j]) for i in range(len(b)) for j in range(len(b)) if i != j]
+        ab = [kernel(u, v) for u in a for v in b]
+        return sum(aa) / len(aa) + sum(bb) / len(bb) - 2 * sum(ab) / len(ab)
+
+    term = R.PartMatching({"grey": 0.4})
+    assert term(Codes(), x, None, None, fz).item() == pytest.approx((3 * estimate(p) + 2 * estimate(q)) / 5, rel=1e-9)
+
+
+def test_part_matching_sees_spread_and_each_part_apart(generator):
+    """On codes of one law it is 0 on average; of another mean, or another spread, it isn't, and parts cannot cancel."""
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator)
+
+    term, x = R.PartMatching({"grey": 0.25, "own": 0.25}), [draw(64, 24) for _ in range(300)]
+
+    def values(of):
+        found = torch.stack([term(Codes(), batch, None, None, of()) for batch in x])
+        return found.mean().item(), found.std().item() / len(x) ** 0.5
+
+    mean, error = values(lambda: draw(64, 24))
+    assert abs(mean) < 4 * error
+    for other in (lambda: 0.3 * draw(64, 24), lambda: torch.cat([draw(32, 24), draw(16, 24) + 1, draw(16, 24) - 1])):
+        mean, error = values(other)
+        assert mean > 10 * error
+    cancelling = torch.cat([draw(32, 24), draw(16, 24) + 1, draw(16, 24) - 1])
+    assert R.feature_matching(Codes(), draw(64, 24), None, None, cancelling) < 0.2  # which looks at the batch alone
+
+
+def test_terms_about_samples_see_the_noise_alone(generator):
+    """In a mixture IMLE is about what is drawn from the noise, the first part of a batch."""
+    recipe = replace(SMALL, mixture={"own": 0.5}, extras={"imle": 2.0})
+    f, (x, z) = ign_core.build(recipe), (torch.rand(8, 1, 28, 28, generator=generator) * 2 - 1 for _ in range(2))
+    remedied = R.loss_of(recipe)(f, x, z, distance="l1").total - ign_core.objective(f, x, z).total
+    wanted = 2 * R.imle(f, x, None, None, f(z)[:4])
+    assert remedied.item() == pytest.approx(wanted.item(), rel=1e-3)
+    assert remedied.item() != pytest.approx(2 * R.imle(f, x, None, None, f(z)).item(), rel=1e-3)
 
 
 def test_the_pyramid_by_hand():
