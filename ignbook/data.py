@@ -533,7 +533,7 @@ def read_image(file: str | Path | BinaryIO, name: str = "") -> Tensor:
                     raise Image.DecompressionBombError
                 if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
                     grey = np.asarray(ImageOps.exif_transpose(image)).astype(np.int64)
-                    return torch.from_numpy(((grey + 128) // 257).astype(np.uint8)).expand(3, -1, -1)
+                    return torch.from_numpy(((grey + 128) // 257).astype(np.uint8)).repeat(3, 1, 1)
                 if image.mode in ("I", "F"):
                     raise ValueError(f"{name} holds numbers of mode {image.mode!r}, whose range it does not tell; save it with "
                                      "8 or 16 bits a channel.")  # fmt: skip

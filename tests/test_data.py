@@ -7,7 +7,9 @@ import pytest
 import scipy.spatial
 import scipy.stats
 import torch
+from checks import one_sentence
 
+import ignbook.checkpoints
 import ignbook.data
 
 CURVES, DENSITIES = ("ring", "moons", "spiral"), ("gaussians", "checkerboard", "pinwheel")
@@ -232,3 +234,36 @@ def test_results_are_found_by_name_and_an_unknown_one_gets_one_sentence():
     with pytest.raises(FileNotFoundError, match="there is no results/nothing.json") as caught:
         ignbook.data.result("nothing")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ignbook.data.MANIFOLDS)
+def test_whole_numbers_have_the_distance_and_density_of_the_same_floats(name):
+    m, y = ignbook.data.manifold(name), torch.tensor([[0, 0], [1, 0], [-1, 1], [2, -1]])
+    for of in (m.distance, m.log_density):
+        if of is not None:
+            assert torch.equal(of(y), of(y.float())) and of(y).is_floating_point()
+            for bad in (y * math.nan, y[0], torch.zeros(3, 3), y[:0]):
+                with pytest.raises(ValueError) as caught:
+                    of(bad)
+                one_sentence(caught)
+
+
+def test_a_seed_in_place_of_a_generator_is_told_how_to_become_one():
+    for call in (
+        lambda: ignbook.data.manifold("ring").sample(5, 3),
+        lambda: ignbook.data.draw_attributes(5, 3),
+        lambda: ignbook.data.add_noise(torch.zeros(2, 1, 4, 4), 0.1, 3),
+    ):
+        with pytest.raises(TypeError, match=r"pass torch.Generator\(\).manual_seed\(3\)") as caught:
+            call()
+        one_sentence(caught)
+
+
+def test_damaged_results_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(ignbook.checkpoints, "shipped", lambda folder: tmp_path / folder)
+    path = tmp_path / "results" / "cut.json"
+    path.parent.mkdir()
+    path.write_text('{"rows": [1, 2')
+    with pytest.raises(ValueError, match="cut.json is damaged") as caught:
+        ignbook.data.result("cut")
+    one_sentence(caught)

@@ -1,6 +1,7 @@
 """Drawn faces and their attributes; CelebA and sketches by tiny zips and folders that are made here."""
 
 import io
+import re
 import zipfile
 from pathlib import Path
 
@@ -345,3 +346,69 @@ def test_coverage_of_attributes_is_one_minus_total_variation():
         and found["glasses"] == pytest.approx(0.3)
         and found["smile"] == pytest.approx(1, abs=1e-6)
     )
+
+
+# ------------------------------------------------------------------------------------------- zips and the cache, tampered
+
+
+def test_an_encrypted_zip_gets_one_sentence(places):
+    path = places / "data" / "celeba64" / "celeba64.zip"
+    pictures(path, {"test": 2})
+    blob = bytearray(path.read_bytes())
+    for mark, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # the flag of encryption in both headers of each file
+        for place in (m.start() for m in re.finditer(re.escape(mark), bytes(blob))):
+            blob[place + at] |= 1
+    path.write_bytes(bytes(blob))
+    with pytest.raises(ValueError, match="celeba64.zip is encrypted") as caught:
+        ignbook.data.load("celeba64", "test")
+    one_sentence(caught)
+
+
+@pytest.mark.parametrize("name", ["test/huge.png", "test/bomb.png"])
+def test_a_zip_that_would_unpack_to_too_much_gets_one_sentence(places, monkeypatch, name):
+    path = places / "data" / "celeba64" / "celeba64.zip"
+    pictures(path, {"train": 1})
+    monkeypatch.setattr(ignbook.data, "PIXELS", 1_000)
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 40)).save(buffer, "png")
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as file:
+        file.writestr(name, buffer.getvalue() if "huge" in name else bytes(9_000))
+    with pytest.raises(ValueError, match="megapixels" if "huge" in name else "unpacks to") as caught:
+        ignbook.data.load("celeba64", "test")
+    one_sentence(caught)
+    assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", ["cut", "edited", "empty"])
+def test_a_cache_that_is_not_what_was_stored_is_named(places, damage):
+    pictures(places / "data" / "celeba64" / "celeba64.zip", {"test": 3})
+    first = ignbook.data.load("celeba64", "test").pixels.clone()
+    (path,) = (places / "cache").glob("*.npy")
+    blob = path.read_bytes()
+    path.write_bytes({"cut": blob[:-100], "edited": blob[:-1] + bytes([blob[-1] ^ 1]), "empty": b""}[damage])
+    ignbook.data.load.cache_clear()
+    with pytest.raises(ValueError, match="is damaged.*delete it") as caught:
+        ignbook.data.load("celeba64", "test")
+    one_sentence(caught)
+    assert str(path) in str(caught.value)
+    path.unlink()
+    assert torch.equal(ignbook.data.load("celeba64", "test").pixels, first)
+
+
+def test_a_cache_without_its_digest_is_made_again(places):
+    pictures(places / "data" / "celeba64" / "celeba64.zip", {"test": 3})
+    first = ignbook.data.load("celeba64", "test").pixels.clone()
+    (digest,) = (places / "cache").glob("*.sha1")
+    digest.unlink()
+    (path,) = (places / "cache").glob("*.npy")
+    path.write_bytes(b"of an earlier version")
+    ignbook.data.load.cache_clear()
+    assert torch.equal(ignbook.data.load("celeba64", "test").pixels, first) and digest.exists()
+
+
+def test_sketches_without_their_photos_get_one_sentence(places):
+    path = places / "data" / "cuhk_sketch64" / "cuhk_sketch64.zip"
+    pictures(path, {"test/photo": 3, "test/sketch": 2})
+    with pytest.raises(ValueError, match="3 photos and 2 sketches") as caught:
+        ignbook.data.sketch_pairs()
+    one_sentence(caught)

@@ -2,11 +2,14 @@
 
 import gzip
 import hashlib
+import io
 import os
 import re
 import shutil
 import socket
+import struct
 import urllib.error
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +18,7 @@ import pytest
 import torch
 import torchvision
 from checks import one_sentence
+from PIL import Image
 
 import ign_core
 import ignbook.checkpoints
@@ -428,3 +432,81 @@ def test_images_index_like_a_data_set():
     assert x.shape == (3, 3, 6, 6) and torch.equal(x[0], x[2]) and torch.equal(data[1], x[0])
     assert torch.allclose(x[1][:, 1:5, 1:5], pixels[0] / 127.5 - 1)
     assert torch.equal(pixels, torch.arange(96).reshape(2, 3, 4, 4).to(torch.uint8))  # the stored bytes are not touched
+
+
+def test_pixels_are_bytes_and_nothing_else():
+    for pixels in (torch.zeros(2, 1, 4, 4), torch.zeros(2, 4, 4, dtype=torch.uint8)):
+        with pytest.raises(ValueError, match="give bytes") as caught:
+            ignbook.data.Images(pixels, torch.zeros(2), "made", 4, "here")
+        one_sentence(caught)
+
+
+# ------------------------------------------------------------------------------------------------------- files of images
+
+
+def saved(folder: Path, image: Image.Image, name: str, **how) -> Path:
+    image.save(folder / name, **how)
+    return folder / name
+
+
+def test_images_are_read_as_they_are_shown(tmp_path):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (4, 6, 3), np.uint8)
+    colour = saved(tmp_path, Image.fromarray(pixels), "a.png")
+    assert np.array_equal(ignbook.data.read_image(colour).permute(1, 2, 0), pixels)
+    grey = saved(tmp_path, Image.fromarray(pixels[..., 0]), "b.png")
+    assert all(np.array_equal(channel, pixels[..., 0]) for channel in ignbook.data.read_image(grey))
+
+
+def test_sixteen_bits_keep_their_range(tmp_path):
+    values = np.linspace(0, 65535, 48).round().astype(np.uint16).reshape(6, 8)
+    for name in ("deep.png", "deep.tif"):
+        read = ignbook.data.read_image(saved(tmp_path, Image.fromarray(values), name))
+        assert read.shape == (3, 6, 8) and abs(read[0].double().numpy() - values / 257).max() <= 0.5
+        read += 1  # its own memory
+
+
+def test_a_photo_stands_upright(tmp_path):
+    """EXIF's orientation 6: the camera was turned; what is stored as the left column is the top row."""
+    pixels = np.zeros((8, 16, 3), np.uint8)
+    pixels[:, :4] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name in ("turned.png", "turned.jpg"):
+        read = ignbook.data.read_image(saved(tmp_path, Image.fromarray(pixels), name, exif=exif))
+        assert read.shape == (3, 16, 8) and read[:, :3].min() > 200 and read[:, 6:].max() < 60
+
+
+def png_of(width: int, height: int) -> bytes:
+    """The header of a PNG of that size, and no pixels."""
+    size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", size), (b"IDAT", b""), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
+
+
+@pytest.mark.parametrize("side", [9_000, 11_000, 20_000, 60_000])
+def test_an_image_with_too_many_pixels_is_refused_by_its_header(side):
+    with pytest.raises(ValueError, match="big.png has more than 67 megapixels") as caught:
+        ignbook.data.read_image(io.BytesIO(png_of(side, side)), "big.png")
+    one_sentence(caught)
+
+
+def test_files_that_are_no_images_get_one_sentence(tmp_path):
+    saved(tmp_path, Image.fromarray(np.full((4, 4), 0.5, np.float32)), "floats.tif")
+    saved(tmp_path, Image.fromarray(np.zeros((64, 64, 3), np.uint8)), "whole.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:60])
+    (tmp_path / "text.png").write_text("no image")
+    for name, words in {
+        "floats.tif": "save it with 8 or 16 bits",
+        "cut.png": "damaged",
+        "text.png": "damaged or no image",
+    }.items():
+        with pytest.raises(ValueError, match=words) as caught:
+            ignbook.data.read_image(tmp_path / name)
+        one_sentence(caught)
+        assert name in str(caught.value)
+    with pytest.raises(FileNotFoundError, match="there is no image") as caught:
+        ignbook.data.read_image(tmp_path / "nothing.png")
+    one_sentence(caught)

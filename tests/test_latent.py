@@ -162,3 +162,36 @@ def test_inversion_finds_a_draw(source, generator):
     found = ignbook.latent.invert(f, source, f(z), steps=600, start=source.sample(4, generator))
     assert torch.allclose(radius(source, found), torch.full((4,), 8.0), rtol=1e-3)
     assert (f(found) - f(z)).square().mean() < 0.02 * f(z).square().mean()
+
+
+def test_a_mask_of_ones_and_zeros_is_a_mask_and_no_index(generator):
+    code, has = torch.randn(6, 3, generator=generator), torch.tensor([1, 0, 0, 1, 1, 0])
+    expected = code[[0, 3, 4]].mean(0) - code[[1, 2, 5]].mean(0)
+    for mask in (has, has.bool(), has.float(), has.to(torch.uint8)):
+        assert torch.allclose(ignbook.latent.difference(code, mask), expected)
+    for bad in (torch.tensor([0, 3, 4]), has[:4], has[:, None], 2 * has):
+        with pytest.raises(ValueError, match="give a mask") as error:
+            ignbook.latent.difference(code, bad)
+        one_sentence(error)
+
+
+def test_what_has_no_direction_is_not_put_on_a_sphere():
+    source, f = SOURCES[0], Scaled(0.5)
+    for call in (
+        lambda: ignbook.latent.on_sphere(source, torch.stack([torch.zeros(SHAPE), torch.ones(SHAPE)])),
+        lambda: ignbook.latent.invert(f, source, torch.zeros(2, *SHAPE)),
+        lambda: ignbook.latent.followed(f, torch.ones(2, *SHAPE), torch.zeros(2, *SHAPE)),
+        lambda: ignbook.latent.principal(torch.ones(5, 3), 1),
+        lambda: ignbook.latent.regression(torch.rand(5, 3), torch.ones(5, 2)),
+    ):
+        with pytest.raises(ValueError) as error:
+            call()
+        one_sentence(error)
+    start = source.sample(2, torch.Generator().manual_seed(0))
+    assert torch.isfinite(ignbook.latent.invert(f, source, torch.zeros(2, *SHAPE), steps=3, start=start)).all()
+
+
+def test_whole_numbers_make_the_path_of_the_same_floats():
+    a, b = torch.tensor([[2, 0], [0, 4]]), torch.tensor([[0, 2], [4, 0]])
+    for way in (ignbook.latent.line, ignbook.latent.arc):
+        assert torch.equal(way(a, b, 0.3), way(a.float(), b.float(), 0.3))

@@ -1,6 +1,7 @@
 """The measures against closed forms, their libraries, and cases that they must rank."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -425,3 +426,98 @@ def test_evaluate_measures_what_is_denoised_by_distance_where_there_are_no_class
     assert 0 < denoising["noisy, cut"] == denoising["cut, projected"] < denoising["noisy"] == denoising["projected"]
     record = {"metrics": found | {"rows": {**found["rows"], "real": found["rows"]["f(z)"]}}, "seconds": 60.0}
     assert "projected accuracy" not in M.summary(record) and M.summary(record)["sharpness"] == 1
+
+
+# --------------------------------------------------------------------------------------------------- what comes in wrongly
+
+
+def test_bytes_are_told_how_to_become_images_and_doubles_become_floats():
+    x, net = pictures(20, 32), M.Classifier().eval()
+    for call in (
+        lambda y: M.check_images(y, 10),
+        lambda y: M.features_of(net, y),
+        lambda y: M.classes_of(net, y),
+        M.high_frequencies,
+    ):
+        with pytest.raises(ValueError, match=r"scale them to \[-1, 1\]") as caught:
+            call(((x + 1) * 127.5).to(torch.uint8))
+        one_sentence(caught)
+        y, same = call(x), call(x.double())
+        assert (
+            all(torch.equal(a, b) for a, b in zip(y, same))
+            if isinstance(y, tuple)
+            else torch.equal(*map(torch.as_tensor, (y, same)))
+        )
+    for call in (M.drifts, M.projected):
+        with pytest.raises(ValueError, match="scale them to"):
+            call(torch.nn.Identity(), (x * 9).to(torch.uint8))
+    f = ign_core.ConvAutoencoder(32, 1, 8, 6).eval()
+    assert torch.equal(M.drifts(f, x), M.drifts(f, x.double()))
+    with pytest.raises(ValueError, match=r"scale them to \[-1, 1\]"):
+        M.classes_of(net, 127.5 * (x + 1))  # bytes in floats, of which it would find classes
+
+
+def test_what_is_no_classifier_is_not_taken_for_one():
+    f, x, images = ign_core.ConvAutoencoder(32, 1, 8, 6).eval(), pictures(600, 32), None
+    images = ignbook.data.Images(((x + 1) * 127.5).to(torch.uint8), torch.arange(600) % 10, "made", 32, "here")
+    model, net = ign_core.Model(f, ign_core.GaussianSource((1, 32, 32)), {}), M.Classifier().eval()
+    for call in (
+        lambda: M.classes_of(f, x),  # would be the brightest rows of f(x)
+        lambda: M.features_of(model, x),
+        lambda: M.evaluate(model, f, images, images, n=500),
+        lambda: M.evaluate(f, net, images, images, n=500),
+        lambda: M.evaluate(model, net, x, images, n=500),
+    ):
+        with pytest.raises(TypeError) as caught:
+            call()
+        one_sentence(caught)
+    for call, words in {
+        lambda: M.evaluate(model, net, images, images, n=0): "give 500 or more",
+        lambda: M.evaluate(model, net, images, images, n=500, rows=("f(x)",)): "'f\\(x\\)' is unknown",
+        lambda: M.features_of(net, pictures(3, 28)): "grey images",
+        lambda: M.projected(f, pictures(3, 28)): "give it that shape",
+        lambda: M.load_classifier("ring"): "is no classifier",
+        lambda: M.efficientnet("cuda:99"): "there is no device 'cuda:99' on this machine",
+        lambda: M.drifts(f, x[:0]): "is empty",
+    }.items():
+        with pytest.raises(ValueError, match=words) as caught:
+            call()
+        one_sentence(caught)
+
+
+def test_a_generator_that_made_one_image_has_no_detail_and_still_a_score():
+    assert M.high_frequencies(pictures(1, 32).expand(30, -1, -1, -1)) == 0
+    one = torch.full((500, 1, 32, 32), 0.3)
+    found = M.score(M.Classifier().eval(), one, normal(500, 64))
+    assert found["detail"] == 0 and not any(math.isnan(v) for v in found.values() if isinstance(v, float))
+
+
+@pytest.mark.parametrize("labels", [torch.zeros(0).long(), torch.tensor([0, 10]), torch.tensor([-1]), torch.rand(4)])
+def test_labels_that_are_no_classes_get_one_sentence(labels):
+    with pytest.raises(ValueError) as caught:
+        M.class_histogram(labels)
+    one_sentence(caught)
+
+
+def test_features_are_compared_in_any_precision_and_as_numbers():
+    real, fake = normal(600), normal(600, mean=0.4, seed=1)
+    assert M.frechet(real.double(), fake) == pytest.approx(M.frechet(real, fake), rel=1e-4)
+    whole = (4 * real).long()
+    assert M.neighbours(whole, (4 * fake).long()) == M.neighbours(whole.float(), (4 * fake).long().float())
+    for call in (M.frechet, M.kernel, M.neighbours):
+        for bad in (fake * math.nan, fake[:, :3], fake[0], fake[:0]):
+            with pytest.raises(ValueError) as caught:
+                call(real, bad)
+            one_sentence(caught)
+
+
+HOSTILE = 'a | b <img src=x onerror="alert(1)"> & \\| c\nd'
+
+
+def test_a_hostile_name_stays_in_its_cell():
+    tables = M.table({"rows": {HOSTILE: {"FD": 1.0}}}), M.summary_table({"a": [run_record(0)]}, names={"a": HOSTILE})
+    for lines in (text.split("\n") for text in tables):
+        cells = [re.split(r"(?<!\\)(?:\\\\)*\|", line) for line in lines]  # GitHub's rule: a bar after a backslash is no border
+        assert len({len(row) for row in cells}) == 1 and "<" not in "".join(lines) and len(lines) in (3, 4)
+        assert "a \\| b &lt;img" in lines[-1] and "&amp;" in lines[-1]
+    assert "| f²(z), λ = 1 |" in M.table({"rows": {"f²(z), λ = 1": {"FD": 1.0}}})  # and others are as they were

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from html.parser import HTMLParser
 
 import matplotlib
 import numpy as np
@@ -448,3 +449,57 @@ def test_errors_of_attributes_are_written_out_and_full_at_chance():
     assert [t.get_text() for t in ax.texts] == [".00", ".33", ".10", ".20"] and ax.get_title() == "f"
     assert ax.images[0].get_array()[0].tolist() == [0, 1]
     assert [t.get_text() for t in ax.get_yticklabels()] == ["none", "noise"]
+
+
+HOSTILE = """a | <b> "quoted" 'too' & </script><img src=x onerror=alert(1)> c"""
+
+
+class Tags(HTMLParser):
+    """The tags of a page, with their attributes, and its text."""
+
+    def __init__(self):
+        super().__init__()
+        self.found, self.text = [], ""
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_hostile_words_stay_words_in_a_player():
+    frames = [ignbook.plots.frame(torch.full((1, 1, 8, 8), v)) for v in (-1.0, 1.0)]
+    data = ignbook.plots.player(frames, [HOSTILE, "b"], HOSTILE, alt=HOSTILE, second=([HOSTILE], HOSTILE)).data
+    harmless = ignbook.plots.player(frames, ["a", "b"], "c", alt="d", second=(["e"], "f")).data
+    pages = Tags(), Tags()
+    for page, text in zip(pages, (data, harmless)):
+        page.feed(text)
+    assert [tag for tag, _ in pages[0].found] == [tag for tag, _ in pages[1].found]
+    assert [set(about) for _, about in pages[0].found] == [set(about) for _, about in pages[1].found]
+    (picture,) = (about for tag, about in pages[0].found if tag == "img")
+    assert picture["alt"] == HOSTILE and pages[0].text.count(HOSTILE) == 4  # two labels, two values
+    assert carried(data)[1] == [[HOSTILE, "b"], [HOSTILE]]
+
+
+@pytest.mark.parametrize("width", ["1px;background:url(x)", 1.5, None])
+def test_the_width_of_a_player_is_a_number(width):
+    frame = ignbook.plots.frame(torch.zeros(1, 1, 8, 8))
+    with pytest.raises(TypeError, match="width is to be a whole number") as error:
+        ignbook.plots.player([frame], [1], "a", alt="b", width=width)
+    one_sentence(error)
+
+
+def test_bytes_are_not_shown_as_white():
+    for x in (torch.full((2, 1, 8, 8), 128, dtype=torch.uint8), torch.full((2, 1, 8, 8), 128.0)):
+        for call in (ignbook.plots.images, ignbook.plots.frame, lambda y: ignbook.plots.rows_of_images({"a": y})):
+            with pytest.raises(ValueError, match=r"scale them to \[-1, 1\]") as error:
+                call(x)
+            one_sentence(error)
+
+
+def test_one_column_is_a_figure_too():
+    y = torch.zeros(5, 2)
+    assert len(ignbook.plots.film({"a": lambda y: y}, y, y).axes) == 3  # two and their colour bar
+    assert ignbook.plots.generator_losses([0.0, 1.0], {"a": [[2.0, 3.0]]}, 0.5, ["M"]).axes[0].get_title() == "M"
+    assert len(ignbook.plots.picture_game([0, 1], [0.5, 0.5], [("a", [0.5, 0.5], [0, 1])], [1, 1]).axes) == 2

@@ -131,3 +131,55 @@ def test_ranks_of_partners(generator):
 
 def test_drifts_are_those_of_each_image(faces):
     assert torch.allclose(ignbook.metrics.drifts(lambda y: 0.5 * y, faces), (0.5 * faces).abs().mean((1, 2, 3)))
+
+
+@pytest.mark.parametrize("low", [0.1, 100.0, -3e4])
+def test_detection_takes_scores_of_any_size(low, generator):
+    """Far from 0 a sigmoid is flat: of scores outside of [0, 1] torchmetrics would make ties."""
+    assert P.detected(low + torch.tensor([0.0, 1.0]), low + torch.tensor([100.0, 101.0])) == 1
+    on, off = low + torch.randn(40, generator=generator).round(), low + torch.randn(30, generator=generator).round() + 1
+    pairs = off[:, None].double() - on[None].double()
+    expected = ((pairs > 0).double() + 0.5 * (pairs == 0).double()).mean().item()  # Mann and Whitney's count
+    assert P.detected(on, off) == pytest.approx(expected, abs=1e-6)
+    on, off = (9 * on).long(), (9 * off).long()
+    assert P.detected(on, off) == P.detected(on.double(), off.double())
+
+
+def test_scores_that_are_all_equal_are_a_guess():
+    assert P.detected(torch.full((4,), 7.0), torch.full((5,), 7.0)) == 0.5
+
+
+@pytest.mark.parametrize("scores", [torch.tensor([0.1, math.nan]), torch.tensor([math.inf]), torch.zeros(0), torch.zeros(2, 2)])
+def test_scores_that_are_none_get_one_sentence(scores):
+    for call in (lambda: P.detected(scores, torch.ones(2)), lambda: P.detected(torch.ones(2), scores)):
+        with pytest.raises(ValueError) as error:
+            call()
+        one_sentence(error)
+
+
+def test_features_that_tell_nothing_are_ranked_last(generator):
+    told, n = torch.randn(20, 5, generator=generator), 20
+    for empty in (torch.zeros(n, 5), torch.full((n, 5), 0.3), torch.randn(1, 5, generator=generator).expand(n, 5)):
+        assert P.ranks(empty, empty).tolist() == P.ranks(told, empty).tolist() == [n] * n
+    assert P.ranks(torch.zeros(n, 5), told).tolist() == [n] * n  # no direction: as near to all
+    twice = told[[0, 0, *range(2, n)]]  # two of a kind: neither is the nearest
+    assert P.ranks(twice, twice).tolist() == [2, 2] + [1] * (n - 2)
+    for bad in (told * math.nan, told[:19], told[:, :4]):
+        with pytest.raises(ValueError) as error:
+            P.ranks(told, bad)
+        one_sentence(error)
+
+
+def test_strengths_outside_of_what_a_corruption_knows_get_one_sentence(faces):
+    for name, strengths in {"noise": (-1, math.nan), "grey": (1.5,), "sketch": (4, 0, 999), "blur": (-1.0, 60), "mask": (1.2, -0.1),
+                            "salt and pepper": (2,), "JPEG": (0, 96), "rotation": (math.inf,)}.items():  # fmt: skip
+        for strength in strengths:
+            with pytest.raises(ValueError) as error:
+                P.corrupt(faces, name, strength)
+            one_sentence(error)
+
+
+def test_an_operator_takes_only_sizes_that_it_fits(faces):
+    with pytest.raises(ValueError, match="can't be shrunk by 7") as error:
+        P.shrinking(7).forward(faces)
+    one_sentence(error)

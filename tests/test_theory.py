@@ -281,3 +281,25 @@ def test_small_things():
     assert th.ceilings([[0, 1, 2], [1, 0, 1], [2, 1, 0]]) == (2, 1, 2)
     assert len(list(th.laws(3, 4))) == 15 and all(sum(p) == 1 for p in th.laws(3, 4))
     assert th.game(np.array([1, 3]), [1, 1], "1/8").p_x == (F(1, 4), F(3, 4))
+
+
+def test_laws_and_drifts_that_are_no_numbers_are_refused():
+    game, law, drift, nan = th.game([1, 1], [1, 2], "1/2"), [0.5, 0.5], [0, 1], float("nan")
+    for call in (
+        lambda: th.covered(game, [nan, 1]),
+        lambda: th.advantage(game, [0.5, nan]),
+        lambda: th.inner_loss(game, law, [nan, 0]),
+        lambda: th.outer_loss(game, law, [0]),  # zip would stop at the shorter one
+        lambda: th.is_equilibrium(game, law, drift, tol=nan),
+        lambda: th.play(game, [nan, 1]),
+        lambda: th.play(game, law, rate=float("inf")),
+        lambda: th.game([1, "x"], [1, 1], 1),
+        lambda: th.ceilings([]),
+    ):
+        with pytest.raises(ValueError) as error:
+            call()
+        assert str(error.value).endswith(".") and "\n" not in str(error.value)
+    for call in (lambda: th.covered(3, law), lambda: th.covered(game, 3), lambda: th.game(None, [1, 1], 1)):
+        with pytest.raises(TypeError) as error:
+            call()
+        assert str(error.value).endswith(".") and "\n" not in str(error.value)
