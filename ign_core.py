@@ -137,7 +137,7 @@ class MixedSource(nn.Module):
 
 
 # name in a recipe -> what makes the source: called with a shape, or its `of` with data if it has one
-SOURCES: dict[str, Any] = checkpoints.table("sources", {"gaussian": GaussianSource, "fourier": FourierSource})
+SOURCES: dict[str, Any] = checkpoints.table(f"{__name__}.sources", {"gaussian": GaussianSource, "fourier": FourierSource})
 
 
 def _normal(shape, generator, device) -> Tensor:
@@ -207,7 +207,8 @@ class ConvAutoencoder(nn.Module):
         return self.decoder(self.encoder(y))
 
 
-NETWORKS: dict[str, Callable[[Any], nn.Module]] = checkpoints.table("networks", {  # name in a recipe -> what makes f of it
+# name in a recipe -> what makes f of it
+NETWORKS: dict[str, Callable[[Any], nn.Module]] = checkpoints.table(f"{__name__}.networks", {
     "mlp": lambda r: MLP(2, r.width, r.depth),
     "conv": lambda r: ConvAutoencoder(r.size, r.channels, r.width, r.code, r.norm, r.linear),
 })  # fmt: skip
@@ -227,7 +228,7 @@ def l2(a: Tensor, b: Tensor) -> Tensor:
     return (at_least_float32(a) - at_least_float32(b)).square().flatten(1).mean(1)
 
 
-DISTANCES = checkpoints.table("distances", {"l1": l1, "l2": l2})
+DISTANCES = checkpoints.table(f"{__name__}.distances", {"l1": l1, "l2": l2})
 
 
 def distance_of(distance: str | Distance) -> Distance:

@@ -137,7 +137,7 @@ def _short(value) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-TABLES: dict[str, dict[str, Any]] = {}  # of `ign_core`, by name
+TABLES: dict[str, dict[str, Any]] = {}  # by module and name
 
 
 def table(name: str, entries: dict[str, Any]) -> dict[str, Any]:

@@ -723,6 +723,7 @@ BOXES = {"mnist": 20, "digits8": 28, "fashion": 28}  # data in MNIST's form: the
 FAR = 5.0  # times the mean drift of the data; the strangest of the held-out images of the book have 3.3 times
 
 
+@door
 def prepare(image, model) -> Tensor:
     """An image of one's own, made into what a model was trained on: (1, C, H, W) in [-1, 1].
 
@@ -737,7 +738,9 @@ def prepare(image, model) -> Tensor:
     """
     import ign_core
 
-    trained = hasattr(model, "card")
+    if not isinstance(model, ign_core.Model | ign_core.Recipe):
+        raise TypeError(f"the model is of type {type(model).__name__}; give a recipe, or an ign_core.Model.")
+    trained = isinstance(model, ign_core.Model)
     recipe = ignbook.checkpoints.recipe_of(model.card, ign_core.Recipe) if trained else model
     if len(recipe.shape) != 3 or recipe.shape[0] not in (1, 3):
         raise ValueError(f"the samples of recipe {recipe.name!r} have shape {recipe.shape}; images have 1 or 3 channels.")
@@ -755,6 +758,7 @@ def prepare(image, model) -> Tensor:
     return x
 
 
+@door
 @torch.no_grad()
 def drift_ratio(model, x: Tensor, data: Tensor | None = None) -> Tensor:
     """The drift of x in units of the data's mean drift: (n, *shape) -> (n,).  data: a sample, or what the card says of all.
@@ -762,7 +766,10 @@ def drift_ratio(model, x: Tensor, data: Tensor | None = None) -> Tensor:
     ValueError: the card says nothing."""
     import ign_core
 
-    usual = _drift_of_data(model.card) if data is None else ign_core.drift(model.f, data).mean().item()
+    if not isinstance(model, ign_core.Model):
+        raise TypeError(f"the model is of type {type(model).__name__}; give an ign_core.Model, as ign_core.load returns it.")
+    x = checks.inputs(model.f, x)
+    usual = _drift_of_data(model.card) if data is None else ign_core.drift(model.f, checks.inputs(model.f, data)).mean().item()
     if usual is None:
         raise ValueError("the model's card holds no drift of its data; give a sample of the data too.")
     return ign_core.drift(model.f, x) / max(usual, 1e-12)
@@ -785,6 +792,7 @@ def _upright(image) -> Image.Image:
         if x.ndim != 3 or x.shape[0] not in (1, 3):
             raise ValueError(f"a tensor of shape {tuple(image.shape)} is no image; give (C, H, W) with 1 or 3 channels.")
         if x.dtype != torch.uint8:
+            x = checks.floats(x, "c, h, w", "the image")
             if not (-1 <= x.min() < 0 and x.max() <= 1):
                 raise ValueError(f"the image runs from {x.min():.3g} to {x.max():.3g}; scale it to [-1, 1].")
             x = _bytes(x)

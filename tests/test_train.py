@@ -290,7 +290,7 @@ def test_a_run_draws_its_terms_and_few_grids(tmp_path, monkeypatch):
     steps = [int(path.stem) for path in sorted((tmp_path / "mnist-quick-samples").glob("*.png"))]
     assert steps == list(range(10, 201, 10))
     rows = ign_core.load(tmp_path / "mnist-quick").card["history"]
-    assert len(rows) == 200 and drawn == [rows] and imread(tmp_path / "mnist-quick-history.png").shape[1] == 900
+    assert len(rows) == 200 and drawn == [rows] and imread(tmp_path / "mnist-quick-history.png").std() > 0
 
 
 def test_tensorboard_gets_terms_and_grids(tmp_path, monkeypatch):

@@ -133,10 +133,12 @@ def save_samples(f: Callable, source: nn.Module, path: Path, n: int = 64, column
     save_grid(fz, path, columns)
 
 
+@door
 def save_grid(x: Tensor, path: Path, columns: int) -> None:
     """A PNG of images (n, C, H, W) in [-1, 1], in rows of `columns`, written aside and renamed."""
     from torchvision.utils import save_image
 
-    file = io.BytesIO()
+    checks.between("the number of columns", columns, 1)
+    x, file = checks.images(x), io.BytesIO()
     save_image(x, file, "png", nrow=columns, normalize=True, value_range=(-1, 1), padding=2 if len(x) > 1 else 0)
     ignbook.checkpoints.write_file(path, file.getvalue())
