@@ -141,7 +141,7 @@ SOURCES: dict[str, Any] = checkpoints.table(f"{__name__}.sources", {"gaussian": 
 
 
 def _normal(shape, generator, device) -> Tensor:
-    where = generator.device if generator is not None else device
+    where = checkpoints.check_draw(shape[0], generator, device)
     return torch.randn(shape, generator=generator, device=where).to(device)
 
 
@@ -509,6 +509,7 @@ class Model:
     card: dict
 
     def to(self, device) -> "Model":
+        device = checkpoints.checks.device(device)
         [part.to(device) for part in (self.f, self.source) if isinstance(part, nn.Module)]
         return self
 
@@ -548,8 +549,7 @@ def iterate(f: nn.Module, z: Tensor, k: int) -> Tensor:
     """f(z), f^2(z), ..., f^k(z): (n, *shape) -> (k, n, *shape).  ValueError: k < 1, wrong shape, or NaN."""
     if k < 1:
         raise ValueError(f"f is to be applied {k} times; give k of 1 or more.")
-    checkpoints.check_input(z, getattr(f, "shape", tuple(z.shape[1:])))
-    path = [z]
+    path = [checkpoints.check_input(z, f)]
     for _ in range(k):
         path.append(f(path[-1]))
     return torch.stack(path[1:])

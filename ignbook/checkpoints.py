@@ -28,6 +28,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from ignbook import checks
 from ignbook.arrays import Batches
 
 try:
@@ -168,13 +169,22 @@ def counts(shares: dict[str, float], n: int) -> list[int]:
     return [n - sum(parts), *parts]
 
 
-def check_input(y: Tensor, shape) -> None:
-    """ValueError, one sentence that says what to do: y (n, *shape) is of another shape, or not finite."""
-    if tuple(y.shape[1:]) != tuple(shape):
+def check_input(y, f) -> Tensor:
+    """y (n, *f.shape) in f's precision.  TypeError, ValueError, one sentence: no tensor, bytes, empty, not finite, another shape."""
+    shape = getattr(f, "shape", None)
+    if isinstance(y, Tensor) and shape is not None and tuple(y.shape[1:]) != tuple(shape):
         hint = f"; resize the images, or give them {shape[0]} channels" if len(shape) == 3 else ""
         raise ValueError(f"the input is {tuple(y.shape)} and f takes (n, {', '.join(map(str, shape))}){hint}.")
-    if not torch.isfinite(y).all():
-        raise ValueError("the input has NaN or infinite values; remove them first.")
+    return checks.inputs(f, checks.floats(y, "n, ...") if not isinstance(y, Tensor) or y.dtype != torch.uint8 else y)
+
+
+def check_draw(n, generator: torch.Generator | None, device) -> torch.device:
+    """Where to draw n samples: the generator's device, else the given one.  TypeError, ValueError, one sentence: a bad n, a seed."""
+    if type(n) is not int or n < 0:
+        raise ValueError(f"{_short(n)} samples are asked for; give a whole number from 0.")
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise TypeError(f"the generator is {_short(generator)}; pass torch.Generator().manual_seed(seed), or none.")
+    return device if generator is None else generator.device
 
 
 # ---------------------------------------------------------------------------------------------------------- a training

@@ -540,3 +540,29 @@ def test_a_crash_between_the_two_files_is_noticed(saved, monkeypatch):
             ign_core.save(Model(ign_core.build(replace(TINY, seed=9)), model.source, model.card), path)
     with pytest.raises(ValueError, match="does not belong"):  # never old numbers beside new weights
         ign_core.load(path)
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda f: GaussianSource((1, 8, 8)).sample(3, 0), "manual_seed"),
+        (lambda f: FourierSource((1, 8, 8)).sample(3, "seed"), "manual_seed"),
+        (lambda f: GaussianSource((2,)).sample(-1), "whole number from 0"),
+        (lambda f: GaussianSource((2,)).sample(2.5), "whole number from 0"),
+        (lambda f: ign_core.project(f, torch.zeros(0, 1, 8, 8)), "at least 1"),
+        (lambda f: ign_core.project(f, torch.zeros(2, 1, 8, 8, dtype=torch.uint8)), "bytes"),
+        (lambda f: ign_core.project(f, torch.full((2, 1, 8, 8), math.nan)), "NaN"),
+        (lambda f: ign_core.project(f, [[0.0]]), "as_tensor"),
+        (lambda f: ign_core.project(f, torch.zeros(2, 3, 8, 8)), "1 channels"),
+        (lambda f: Model(f, None, {}).to("nowhere"), "no device 'nowhere'"),
+    ],
+)
+def test_a_bad_argument_gets_one_sentence(call, words):
+    with pytest.raises((ValueError, TypeError), match=words) as caught:
+        call(ign_core.build(TINY))
+    one_sentence(caught)
+
+
+def test_double_precision_is_brought_to_f():
+    f, y = ign_core.build(TINY), torch.rand(2, 1, 8, 8)
+    assert torch.equal(ign_core.project(f, y.double()), ign_core.project(f, y))
