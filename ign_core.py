@@ -238,6 +238,7 @@ def distance_of(distance: str | Distance) -> Distance:
 
 def drift(f: nn.Module, y: Tensor, distance: str | Distance = "l1") -> Tensor:
     """delta(y) = D(y, f(y)) (section 2.1): how far f moves each sample.  (n, ...) -> (n,).  0 on fixed points."""
+    y = checkpoints.check_input(y, f)
     return distance_of(distance)(y, f(y))
 
 

@@ -107,11 +107,63 @@ CORRUPTIONS: dict[str, tuple[Corruption, tuple[float, ...]]] = {
 
 
 @door
+@door
+def sepia(x: Tensor, share: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+    """Grey, tinted brown, all of it or a share."""
+    x = _ready(x, share, 0, 1)
+    light = (_luminance(x) + 1) / 2
+    tint = x.new_tensor([1.0, 0.82, 0.60]).reshape(1, 3, 1, 1) if x.shape[1] == 3 else 1.0
+    return x.lerp((light * tint).mul(2).sub(1).expand_as(x), share)
+
+
+@door
+def outlines(x: Tensor, share: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+    """Dark lines on white where the light changes fast, by Sobel's filter; blended with x for a share below 1."""
+    x = _ready(x, share, 0, 1)
+    side = x.new_tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]).reshape(1, 1, 3, 3)
+    light = F.pad(_luminance(x), (1, 1, 1, 1), mode="replicate")
+    slope = (F.conv2d(light, side).square() + F.conv2d(light, side.mT).square()).sqrt()
+    return x.lerp((1 - slope).clamp(-1, 1).expand_as(x), share)
+
+
+@door
+def fog(x: Tensor, share: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+    """White laid over the image, from a third at the bottom to two thirds at the top, times the share."""
+    x = _ready(x, share, 0, 1)
+    height = x.shape[2]
+    return x.lerp(torch.ones_like(x), share * torch.linspace(2 / 3, 1 / 3, height).reshape(1, 1, -1, 1).to(x))
+
+
+@door
+def discs(x: Tensor, share: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+    """Three discs of random colours over each image, of a ninth to a sixth of its side in radius, times the share."""
+    x = _ready(x, share, 0, 1)
+    n, channels, height, width = x.shape
+    row, column = torch.arange(height).reshape(1, -1, 1), torch.arange(width)
+    for _ in range(3):
+        top, left, radius = torch.rand((3, n, 1, 1), generator=generator)
+        reach = share * width * (1 / 9 + radius / 18)
+        inside = (row - top * height).square() + (column - left * width).square() < reach.square()
+        colour = torch.rand((n, channels, 1, 1), generator=generator) * 2 - 1
+        x = torch.where(inside[:, None], colour, x)
+    return x
+
+
+# name -> the corruption, at full strength: what no source of the book has held, so that chapter 8 can say what carries over
+UNSEEN: dict[str, tuple[Corruption, tuple[float, ...]]] = {
+    "sepia": (sepia, (1.0,)),
+    "outlines": (outlines, (1.0,)),
+    "fog": (fog, (1.0,)),
+    "discs": (discs, (1.0,)),
+}
+
+
 def corrupt(x: Tensor, name: str, strength: float, generator: torch.Generator | None = None) -> Tensor:
     """x (n, C, H, W) in [-1, 1] -> the same, corrupted.  ValueError: unknown name, or what isn't images in [-1, 1]."""
-    if name not in CORRUPTIONS:
-        raise ValueError(f"corruption {name!r} is unknown; use {', '.join(CORRUPTIONS)}, or add it to CORRUPTIONS.")
-    return CORRUPTIONS[name][0](checks.images(x), strength, generator)
+    known = CORRUPTIONS | UNSEEN
+    if name not in known:
+        raise ValueError(f"corruption {name!r} is unknown; use {', '.join(known)}, or add it to CORRUPTIONS.")
+    return known[name][0](checks.images(x), strength, generator)
 
 
 def _ready(x: Tensor, strength: float, low: float, high: float = math.inf) -> Tensor:

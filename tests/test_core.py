@@ -553,6 +553,8 @@ def test_a_crash_between_the_two_files_is_noticed(saved, monkeypatch):
         (lambda f: ign_core.project(f, torch.zeros(2, 1, 8, 8, dtype=torch.uint8)), "bytes"),
         (lambda f: ign_core.project(f, torch.full((2, 1, 8, 8), math.nan)), "NaN"),
         (lambda f: ign_core.project(f, [[0.0]]), "as_tensor"),
+        (lambda f: ign_core.drift(f, torch.full((2, 1, 8, 8), math.nan)), "NaN"),
+        (lambda f: ign_core.drift(f, torch.zeros(2, 1, 4, 4)), "takes"),
         (lambda f: ign_core.project(f, torch.zeros(2, 3, 8, 8)), "1 channels"),
         (lambda f: Model(f, None, {}).to("nowhere"), "no device 'nowhere'"),
     ],

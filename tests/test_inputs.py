@@ -87,6 +87,7 @@ CALLS: dict[ModuleType, dict[str, dict]] = {
     ignbook.projector: {
         **{name: {"x": FACES, strength: value, "generator": G} for name, strength, value in (
             ("noise", "sigma", 0.1), ("grey", "share", 0.5), ("sketch", "kernel", 5), ("blur", "sigma", 1.0), ("mask", "side", 0.3),
+            ("sepia", "share", 1.0), ("outlines", "share", 1.0), ("fog", "share", 1.0), ("discs", "share", 1.0),
             ("salt_and_pepper", "share", 0.1), ("jpeg", "quality", 50), ("rotation", "degrees", 10.0))},
         "corrupt": {"x": FACES, "name": "noise", "strength": 0.1, "generator": G},
         "blurring": {"size": 8, "sigma": 1.0},

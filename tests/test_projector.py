@@ -16,21 +16,22 @@ def faces(generator):
     return ignbook.data.draw_faces(ignbook.data.draw_attributes(4, generator))
 
 
-@pytest.mark.parametrize("name", P.CORRUPTIONS)
+@pytest.mark.parametrize("name", [*P.CORRUPTIONS, *P.UNSEEN])
 def test_corruptions_give_images_and_repeat(name, faces):
     grey = faces.mean(1, keepdim=True)
     for x in (faces, grey):
-        weak, strong = P.CORRUPTIONS[name][1][0], P.CORRUPTIONS[name][1][-1]
+        strengths = (P.CORRUPTIONS | P.UNSEEN)[name][1]
+        weak, strong = strengths[0], strengths[-1]
         y, again = (P.corrupt(x, name, strong, torch.Generator().manual_seed(3)) for _ in range(2))
         assert y.shape == x.shape and -1 <= y.min() and y.max() <= 1 and torch.equal(y, again)
-        if name != "grey" or x is faces:
+        if name not in ("grey", "sepia") or x is faces:
             assert (y - x).abs().mean() > 0.01
         if weak != strong:
             assert (P.corrupt(x, name, weak, torch.Generator().manual_seed(3)) - x).abs().mean() <= (y - x).abs().mean()
 
 
 def test_corruptions_of_no_strength_change_nothing(faces):
-    for name in ("noise", "grey", "blur", "mask", "salt and pepper", "rotation"):
+    for name in ("noise", "grey", "blur", "mask", "salt and pepper", "rotation", *P.UNSEEN):
         torch.testing.assert_close(P.corrupt(faces, name, 0), faces, rtol=0, atol=1e-6)
 
 
@@ -47,6 +48,18 @@ def test_corruptions_are_what_they_say(faces, generator):
     assert P.grey(green).unique().tolist() == pytest.approx([2 * 0.587 - 1], abs=1e-3)
 
 
+def test_unseen_corruptions_are_what_they_say(faces, generator):
+    white, grey = torch.ones(2, 3, 16, 16), torch.zeros(2, 3, 16, 16)
+    assert P.sepia(white)[0, :, 0, 0].tolist() == pytest.approx([1.0, 0.64, 0.2], abs=1e-5)
+    assert P.outlines(grey).eq(1).all()  # nothing changes, so nothing is drawn
+    step = torch.cat([-torch.ones(1, 3, 16, 8), torch.ones(1, 3, 16, 8)], 3)
+    dark = P.outlines(step)[0, 0, 8] < 0
+    assert dark.nonzero().flatten().tolist() == [7, 8]
+    assert P.fog(grey)[0, 0, 0, 0].item() == pytest.approx(2 / 3) and P.fog(grey)[0, 0, -1, 0].item() == pytest.approx(1 / 3)
+    covered = (P.discs(torch.full((200, 1, 90, 90), 2.0 - 1.0), 1.0, generator) != 1).double().mean()
+    assert 0.05 < covered < 3 * math.pi / 36  # three discs of a sixth of the side at most, some over the border
+
+
 def test_a_sketch_keeps_edges_and_drops_what_is_flat():
     step = torch.full((1, 3, 64, 64), -0.5)
     step[..., 32:] = 0.5
@@ -56,8 +69,8 @@ def test_a_sketch_keeps_edges_and_drops_what_is_flat():
 
 
 def test_wrong_corruptions_get_one_sentence(faces):
-    with pytest.raises(ValueError, match="'fog' is unknown; use noise, grey") as error:
-        P.corrupt(faces, "fog", 1.0)
+    with pytest.raises(ValueError, match="'mist' is unknown; use noise, grey") as error:
+        P.corrupt(faces, "mist", 1.0)
     one_sentence(error)
     with pytest.raises(ValueError, match=r"give real numbers \(n, C, H, W\)") as error:
         P.corrupt(faces[0], "noise", 1.0)

@@ -475,4 +475,4 @@ def test_images_of_ones_own_are_projected(tmp_path, capsys):
             train.main(["project", "mnist", str(inside / name), str(out)])
         one_sentence(error)
     with pytest.raises(ValueError, match="unknown"):
-        train.main(["project", "mnist", str(inside), str(out), "--corruption", "fog"])
+        train.main(["project", "mnist", str(inside), str(out), "--corruption", "mist"])

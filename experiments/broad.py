@@ -1,0 +1,104 @@
+"""What a broad source changes: narrow f, broad f and a denoiser on damage that the broad source held, and on damage it did not.
+
+    python experiments/broad.py     writes results/broad.json, in a quarter of an hour on one core
+
+For each kind of damage: L1 to the clean image, KID to other real images, and colour, as a share of the real images' own.
+Pencil sketches: KID to photos, and the mean rank of the right photo by two readings of the features.  Chapter 8.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+import tyro
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import ign_core  # noqa: E402
+import ignbook.baselines  # noqa: E402
+import ignbook.checkpoints  # noqa: E402
+import ignbook.data  # noqa: E402
+import ignbook.metrics  # noqa: E402
+import ignbook.projector  # noqa: E402
+import ignbook.recipes  # noqa: E402
+
+HELD = {"grey": 1.0, "sketch": 21, "noise": 0.3, "blur": 2.0, "mask": 0.3}  # of the broad source, at these strengths
+OTHER = {"salt and pepper": 0.1, "JPEG": 5, "rotation": 20} | dict.fromkeys(ignbook.projector.UNSEEN, 1.0)
+OUT = ignbook.checkpoints.shipped("results") / "broad.json"
+
+
+def colour(x: torch.Tensor) -> float:
+    """Mean distance of a pixel's channels from their mean: (n, 3, H, W) -> a number, 0 for grey images."""
+    return (x - x.mean(1, keepdim=True)).abs().mean().item()
+
+
+def kinds(nets: dict, y: torch.Tensor) -> dict[str, torch.Tensor]:
+    """An input and what each network makes of it, and of that again."""
+    found = {"input": y}
+    for name, net in nets.items():
+        found[name] = ignbook.metrics.projected(net, y)
+        found[f"{name}²"] = ignbook.metrics.projected(net, found[name])
+    return found
+
+
+def damaged(nets: dict, clean: torch.Tensor, network, real: torch.Tensor) -> dict:
+    rows = {}
+    for name, strength in {"none": 0.0, **HELD, **OTHER}.items():
+        y = clean
+        if name != "none":
+            y = ignbook.projector.corrupt(clean, name, strength, torch.Generator().manual_seed(1))
+        row = {"held": name in HELD, "strength": strength, "L1": {}, "KID": {}, "colour": {}}
+        for kind, x in kinds(nets, y).items():
+            row["L1"][kind] = ign_core.l1(x, clean).mean().item()
+            row["KID"][kind] = ignbook.metrics.kernel(real, ignbook.metrics.features_of(network, x))
+            row["colour"][kind] = colour(x) / colour(clean)
+        rows[name] = row
+        print(name, row, flush=True)
+    return rows
+
+
+def pencil(nets: dict, network) -> dict:
+    """By each reading of the features, at the network's own size and at 96 pixels: KID to photos and mean rank."""
+    photos, sketches = (images[torch.arange(len(images))] for images in ignbook.data.sketch_pairs("test"))
+    readings = {"64 pixels": lambda x: x, "96 pixels": lambda x: F.interpolate(x, (96, 96), mode="bilinear", antialias=True)}
+    rows: dict[str, dict] = {kind: {} for kind in kinds(nets, sketches)}
+    for reading, seen in readings.items():
+        gallery = ignbook.metrics.features_of(network, seen(photos))
+        for kind, x in kinds(nets, sketches).items():
+            features = ignbook.metrics.features_of(network, seen(x).clamp(-1, 1))
+            rank = ignbook.projector.ranks(features, gallery).double()
+            rows[kind][reading] = {"KID": ignbook.metrics.kernel(gallery, features, subset_size=len(photos)),
+                                   "mean rank": rank.mean().item(), "first ten": (rank <= 10).double().mean().item()}  # fmt: skip
+    return {"n": len(photos), "rows": rows}
+
+
+def main(
+    narrow: str = "faces", broad: str = "faces-broad", denoiser: str = "faces-denoise", n: int = 500, out: Path = OUT
+) -> None:
+    """Measure three models on the same images.
+
+    Args:
+        narrow: An IGN trained on noise and data alone, a shipped checkpoint's name or a path.
+        broad: One whose source held damaged data.
+        denoiser: A denoising autoencoder.
+        n: Test images.
+        out: The JSON file to write.
+    """
+    models = {
+        name: ignbook.baselines.load(path) for name, path in (("narrow", narrow), ("broad", broad), ("denoiser", denoiser))
+    }
+    nets = {name: model.f for name, model in models.items()}
+    data = models["narrow"].card["recipe"]["data"]
+    test, network = ignbook.data.load(data, "test"), ignbook.metrics.load_feature_network(ignbook.recipes.feature_network(data))
+    order = ignbook.metrics.in_random_order(test)
+    clean, others = test[order[:n]], test[order[n : 2 * n]]
+    real = ignbook.metrics.features_of(network, others)
+    about = {name: {k: model.card[k] for k in ("recipe", "images", "sha256")} for name, model in models.items()}
+    result = {"n": n, "data": test.card, "models": about, "damage": damaged(nets, clean, network, real)}
+    ignbook.checkpoints.write_json(out, result | {"pencil": pencil(nets, network)})
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
