@@ -52,9 +52,9 @@ faces = Recipe("faces", data="celeba64", size=64, channels=3, width=16, code=256
                extras={"feature-matching": 1.0}, ramp=1_000, lr=1e-3, lr_end=0.25, batch=64, steps=16_000)  # fmt: skip
 
 # the same f trained further on a source that holds what it is to project (chapter 8), each part drawn to faces by its codes
-faces_broad = replace(faces, name="faces-broad", start="faces", mixture={"grey": 0.25, "sketch": 0.15, "damaged": 0.1, "own": 0.1},
-                      tightness=4.0, tightness_end=None, extras={"part-matching": 1.0}, ramp=300, lr=5e-4, lr_end=0.2, ema=0.998,
-                      steps=3_000)  # fmt: skip
+faces_broad = replace(faces, name="faces-broad", start="faces", mixture={"grey": 0.25, "sketch": 0.2, "damaged": 0.1, "own": 0.1},
+                      tightness=4.0, tightness_end=None, extras={"part-matching": 1.0}, ramp=300, lr=5e-4, lr_end=0.1, ema=0.998,
+                      steps=4_000)  # fmt: skip
 decaying = replace(faces, lr_end=0.02)  # what faces are compared with
 drawn = replace(decaying, name="drawn", data="drawn", tightness_end=5.0, steps=8_000)  # simpler pictures, half of the steps
 
