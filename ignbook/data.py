@@ -513,13 +513,13 @@ PIXELS = 2**26  # of an image that is read: 67 megapixels, more than cameras mak
 
 
 def read_image(file: str | Path | BinaryIO, name: str = "") -> Tensor:
-    """An image file in colour, upright as its EXIF says: (3, h, w) uint8.  16-bit grey keeps its range; nothing is cropped.
+    """An image file in colour, upright as its EXIF says, on white where it is transparent: (3, h, w) uint8.
+
+    16-bit grey keeps its range; nothing is cropped.
 
     name: what to call it in errors.  ValueError: no image, damaged, more than PIXELS (by its header, before it is decoded),
     or of numbers whose range no file tells (floats, 32-bit integers).  FileNotFoundError: it isn't there.
     """
-    from PIL import Image, ImageOps
-
     name = name or str(file)
     if not isinstance(file, str | Path) and not hasattr(file, "read"):
         raise TypeError(
@@ -531,13 +531,7 @@ def read_image(file: str | Path | BinaryIO, name: str = "") -> Tensor:
             with Image.open(file) as image:
                 if image.width * image.height > PIXELS:
                     raise Image.DecompressionBombError
-                if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
-                    grey = np.asarray(ImageOps.exif_transpose(image)).astype(np.int64)
-                    return torch.from_numpy(((grey + 128) // 257).astype(np.uint8)).repeat(3, 1, 1)
-                if image.mode in ("I", "F"):
-                    raise ValueError(f"{name} holds numbers of mode {image.mode!r}, whose range it does not tell; save it with "
-                                     "8 or 16 bits a channel.")  # fmt: skip
-                pixels = np.array(ImageOps.exif_transpose(image).convert("RGB"))
+                pixels = np.array(_upright(image, name).convert("RGB"))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ValueError(f"{name} has more than {PIXELS / 1e6:.0f} megapixels; make it smaller.") from None
     except FileNotFoundError:
@@ -545,6 +539,21 @@ def read_image(file: str | Path | BinaryIO, name: str = "") -> Tensor:
     except (OSError, EOFError, SyntaxError, struct.error) as error:
         raise ValueError(f"{name} is damaged or no image ({type(error).__name__}); get it again.") from error
     return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def _upright(image: Image.Image, name: str) -> Image.Image:
+    """With 8 bits a channel, turned as its EXIF says, and on white where it is transparent.  ValueError: see `read_image`."""
+    deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")
+    if image.mode in ("I", "F") and not deep:
+        raise ValueError(
+            f"{name} holds numbers of mode {image.mode!r}, whose range it does not tell; save it with 8 or 16 bits a channel."
+        )
+    image = ImageOps.exif_transpose(image)
+    if deep:
+        return Image.fromarray(((np.asarray(image).astype(np.int64) + 128) // 257).astype(np.uint8))
+    if image.has_transparency_data:
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    return image
 
 
 def _kept(name: str, make: Callable[[], Tensor]) -> Tensor:
@@ -745,7 +754,7 @@ def prepare(image, model) -> Tensor:
     if len(recipe.shape) != 3 or recipe.shape[0] not in (1, 3):
         raise ValueError(f"the samples of recipe {recipe.name!r} have shape {recipe.shape}; images have 1 or 3 channels.")
     channels, size, _ = recipe.shape
-    picture = _upright(image).convert("L" if channels == 1 else "RGB")
+    picture = _picture(image).convert("L" if channels == 1 else "RGB")
     if recipe.data in BOXES:
         pixels = _drawing(torch.from_numpy(np.array(picture)), BOXES[recipe.data])
         x = Images(pixels, torch.zeros(1), "own", size, "prepare")[torch.arange(1)]
@@ -779,30 +788,23 @@ def _drift_of_data(card: dict) -> float | None:
     return card.get("metrics", {}).get("rows", {}).get("real", {}).get("drift")
 
 
-def _upright(image) -> Image.Image:
-    """A path, a PIL image or a tensor as a PIL image, the right way up and without transparency."""
+def _picture(image) -> Image.Image:
+    """A path, a PIL image or a tensor as an upright PIL image.  ValueError: it is none of these, or see `read_image`."""
     if isinstance(image, str | Path):
-        try:
-            image = Image.open(image)
-            image.load()
-        except OSError as error:
-            raise ValueError(f"{image} can't be read as an image ({type(error).__name__}); give a PNG or JPEG file.") from None
-    elif isinstance(image, Tensor):
-        x = image[0] if image.ndim == 4 and len(image) == 1 else image[None] if image.ndim == 2 else image
-        if x.ndim != 3 or x.shape[0] not in (1, 3):
-            raise ValueError(f"a tensor of shape {tuple(image.shape)} is no image; give (C, H, W) with 1 or 3 channels.")
-        if x.dtype != torch.uint8:
-            x = checks.floats(x, "c, h, w", "the image")
-            if not (-1 <= x.min() < 0 and x.max() <= 1):
-                raise ValueError(f"the image runs from {x.min():.3g} to {x.max():.3g}; scale it to [-1, 1].")
-            x = _bytes(x)
-        image = Image.fromarray(x.cpu().movedim(0, -1).squeeze(-1).numpy())
-    if not isinstance(image, Image.Image):
+        image = read_image(image)
+    if isinstance(image, Image.Image):
+        return _upright(image, "the image")
+    if not isinstance(image, Tensor):
         raise ValueError(f"{type(image).__name__} is no image; give a path, a PIL image or a tensor.")
-    image = ImageOps.exif_transpose(image)
-    if image.has_transparency_data:
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    return image
+    x = image[0] if image.ndim == 4 and len(image) == 1 else image[None] if image.ndim == 2 else image
+    if x.ndim != 3 or x.shape[0] not in (1, 3):
+        raise ValueError(f"a tensor of shape {tuple(image.shape)} is no image; give (C, H, W) with 1 or 3 channels.")
+    if x.dtype != torch.uint8:
+        x = checks.floats(x, "c, h, w", "the image")
+        if not (-1 <= x.min() < 0 and x.max() <= 1):
+            raise ValueError(f"the image runs from {x.min():.3g} to {x.max():.3g}; scale it to [-1, 1].")
+        x = _bytes(x)
+    return Image.fromarray(x.cpu().movedim(0, -1).squeeze(-1).numpy())
 
 
 def _drawing(grey: Tensor, box: int) -> Tensor:

@@ -179,8 +179,8 @@ def test_the_limit_comes_from_the_card_or_from_a_sample():
 @pytest.mark.parametrize(
     "image, name, words",
     [
-        ("nowhere.png", "mnist", r"nowhere.png can't be read as an image \(FileNotFoundError\); give a PNG or JPEG"),
-        (__file__, "mnist", r"can't be read as an image \(UnidentifiedImageError\)"),
+        ("nowhere.png", "mnist", "there is no image nowhere.png"),
+        (__file__, "mnist", r"damaged or no image \(UnidentifiedImageError\)"),
         (np.zeros((8, 8)), "mnist", "ndarray is no image; give a path, a PIL image or a tensor"),
         (torch.zeros(2, 8, 8), "faces", r"shape \(2, 8, 8\) is no image"),
         (torch.zeros(5), "faces", "is no image"),
@@ -191,6 +191,6 @@ def test_the_limit_comes_from_the_card_or_from_a_sample():
     ],
 )
 def test_what_is_no_image_gets_one_sentence(image, name, words):
-    with pytest.raises(ValueError, match=words) as caught:
+    with pytest.raises((ValueError, FileNotFoundError), match=words) as caught:
         ignbook.data.prepare(image, ignbook.recipes.recipe(name))
     one_sentence(caught)

@@ -50,7 +50,7 @@ def test_corruptions_are_what_they_say(faces, generator):
 
 def test_unseen_corruptions_are_what_they_say(faces, generator):
     white, grey = torch.ones(2, 3, 16, 16), torch.zeros(2, 3, 16, 16)
-    assert P.sepia(white)[0, :, 0, 0].tolist() == pytest.approx([1.0, 0.64, 0.2], abs=1e-5)
+    assert P.sepia(white)[0, :, 0, 0].tolist() == pytest.approx([1.0, 0.64, 0.2], abs=1e-3)
     assert P.outlines(grey).eq(1).all()  # nothing changes, so nothing is drawn
     step = torch.cat([-torch.ones(1, 3, 16, 8), torch.ones(1, 3, 16, 8)], 3)
     dark = P.outlines(step)[0, 0, 8] < 0
