@@ -468,7 +468,7 @@ class Run:
                 x = x.where(torch.rand(len(x), 1, 1, 1, generator=self.generator, device=x.device) >= 0.5, x.flip(-1))
             z = self.source.sample(len(x), self.generator)
             with fabric.autocast():  # f brings its own; this is for what else a loss applies, such as a remedy's encoder
-                losses = loss(self.f, x, z, **self.weights(), **self.recalled(x))
+                losses = loss(self.f, x, z, **self.weights(), **(self.recalled(x) if recipe.recall else {}))
             self.optimiser.zero_grad()
             fabric.backward(losses.total)
             if recipe.clip:

@@ -168,9 +168,10 @@ def train(recipe: Recipe, data, **options) -> Model:
     """`ign_core.fit` for any recipe, IGN, IGN with remedies, or baseline; options are fit's."""
     method = method_of(recipe)
     loss = method.loss if method else ignbook.remedies.loss_of(recipe)
-    source = method.source(recipe) if method and method.source else ign_core.source_of(recipe, data)
+    noised = method is not None and method.source is not None
+    source = method.source(recipe) if noised else ign_core.source_of(recipe, data)
     model = ign_core.fit(build(recipe), source, data, recipe, loss=loss, **options)
-    if method:
+    if noised:  # trained with a source of its own, which samples need not start from
         model.source = sampling_source(recipe, data)
     return model
 

@@ -64,6 +64,7 @@ class PartMatching:
     """
 
     shares: dict[str, float]
+    every_part = True  # of the source, not the noise alone
 
     @classmethod
     def of(cls, recipe: ign_core.Recipe) -> "PartMatching":
@@ -187,7 +188,7 @@ def loss_of(
             0
         ]  # the noise: most terms are about samples, which start from it
         return sum(
-            weight * (term(f, x, z, fx, fz) if isinstance(term, PartMatching) else term(f, x, z[:n], fx, fz[:n]))
+            weight * (term(f, x, z, fx, fz) if getattr(term, "every_part", False) else term(f, x, z[:n], fx, fz[:n]))
             for weight, term in terms
         )
 
