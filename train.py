@@ -348,8 +348,7 @@ def project(name: Annotated[str, tyro.conf.Positional], source: Annotated[Path, 
             tqdm.write(f"left out: {error}")
             continue
         if corruption is not None:
-            strengths = ignbook.projector.CORRUPTIONS.get(corruption, (None, (0.0,)))[1]
-            x = ignbook.projector.corrupt(x, corruption, strengths[-1] if strength is None else strength, generator)
+            x = ignbook.projector.corrupt(x, corruption, strength, generator)
         y = ign_core.project(model.f, x, k)
         ignbook.plots.save_grid(y, out / f"{path.relative_to(source) if source.is_dir() else path.name}.png", 1)
         shown += [(x, y)] if len(shown) < 64 else []

@@ -1,7 +1,7 @@
 """What a training and its results need, and a student of the method would not change: devices, the order of the data, the
 progress bar, states to resume from, cards, checkpoints, atomic files.
 
-Below `ign_core`: of ours it imports `ignbook.arrays` alone, and is handed what it stores.  Nothing is unpickled.
+Below `ign_core`: of ours it imports `ignbook.arrays` and `ignbook.checks` alone, and is handed what it stores.  Nothing is unpickled.
 """
 
 import contextlib

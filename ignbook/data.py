@@ -777,8 +777,7 @@ def drift_ratio(model, x: Tensor, data: Tensor | None = None) -> Tensor:
 
     if not isinstance(model, ign_core.Model):
         raise TypeError(f"the model is of type {type(model).__name__}; give an ign_core.Model, as ign_core.load returns it.")
-    x = checks.inputs(model.f, x)
-    usual = _drift_of_data(model.card) if data is None else ign_core.drift(model.f, checks.inputs(model.f, data)).mean().item()
+    usual = _drift_of_data(model.card) if data is None else ign_core.drift(model.f, data).mean().item()
     if usual is None:
         raise ValueError("the model's card holds no drift of its data; give a sample of the data too.")
     return ign_core.drift(model.f, x) / max(usual, 1e-12)

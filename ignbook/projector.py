@@ -158,12 +158,16 @@ UNSEEN: dict[str, tuple[Corruption, tuple[float, ...]]] = {
 }
 
 
-def corrupt(x: Tensor, name: str, strength: float, generator: torch.Generator | None = None) -> Tensor:
-    """x (n, C, H, W) in [-1, 1] -> the same, corrupted.  ValueError: unknown name, or what isn't images in [-1, 1]."""
+def corrupt(x: Tensor, name: str, strength: float | None = None, generator: torch.Generator | None = None) -> Tensor:
+    """x (n, C, H, W) in [-1, 1] -> the same, corrupted; strength None: the strongest of its table.
+
+    ValueError: unknown name, or what isn't images in [-1, 1].
+    """
     known = CORRUPTIONS | UNSEEN
     if name not in known:
         raise ValueError(f"corruption {name!r} is unknown; use {', '.join(known)}, or add it to CORRUPTIONS.")
-    return known[name][0](checks.images(x), strength, generator)
+    function, strengths = known[name]
+    return function(checks.images(x), strengths[-1] if strength is None else strength, generator)
 
 
 def _ready(x: Tensor, strength: float, low: float, high: float = math.inf) -> Tensor:

@@ -48,6 +48,12 @@ def test_corruptions_are_what_they_say(faces, generator):
     assert P.grey(green).unique().tolist() == pytest.approx([2 * 0.587 - 1], abs=1e-3)
 
 
+def test_no_strength_is_the_strongest(faces):
+    for name, (_, strengths) in (P.CORRUPTIONS | P.UNSEEN).items():
+        a, b = (P.corrupt(faces, name, s, torch.Generator().manual_seed(3)) for s in (None, strengths[-1]))
+        assert torch.equal(a, b) and not torch.equal(a, faces)
+
+
 def test_unseen_corruptions_are_what_they_say(faces, generator):
     white, grey = torch.ones(2, 3, 16, 16), torch.zeros(2, 3, 16, 16)
     assert P.sepia(white)[0, :, 0, 0].tolist() == pytest.approx([1.0, 0.64, 0.2], abs=1e-3)
