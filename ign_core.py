@@ -572,7 +572,7 @@ def load(name: str | Path, device: str | torch.device = "cpu", build=build, sour
     build, source: what makes the empty f and source of a recipe; `ignbook.baselines.load` gives those of baselines."""
     tensors, card = checkpoints.read(name)
     recipe = checkpoints.recipe_of(card, Recipe, name)
-    if source is source_of and recipe.method not in ("ign", "denoise", "imle"):
+    if source is source_of and recipe.method not in ("ign", "denoise", "restore", "imle"):
         raise ValueError(f"the checkpoint {name} is of a baseline, {recipe.method!r}; load it by ignbook.baselines.load.")
     f, source = checkpoints.filled(tensors, card, name, f=lambda: build(recipe), source=lambda: source(recipe))
     return Model(f.eval().requires_grad_(False), source, card).to(device)

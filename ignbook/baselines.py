@@ -1,4 +1,4 @@
-"""What an IGN is compared with: DCGAN, VAE, a denoising autoencoder, and reconstruction with an IMLE term.
+"""What an IGN is compared with: DCGAN, VAE, a denoising autoencoder, a restorer, and reconstruction with an IMLE term.
 
 All have the IGN's own encoder and decoder (DCGAN without a linear path, which it never had), and are trained by
 `ign_core.fit`, so with the same data order, precision, averaging of weights and stopping rule: a baseline is a source,
@@ -100,6 +100,19 @@ def denoising_loss(f: nn.Module, x: Tensor, z: Tensor, *, distance: str, **weigh
     return Losses(error.mean(), error.detach(), torch.zeros_like(error.detach()), torch.zeros_like(error.detach()))
 
 
+def restoring_loss(f: nn.Module, x: Tensor, z: Tensor, *, distance: str, **weights) -> Losses:
+    """A restorer trained with pairs, which an IGN never sees: f of damaged x is to be x; x itself has its turn too.
+
+    The kinds of damage are those of the broad sources, by turns, their strengths by lot; z only seeds the lot.
+    """
+    g = torch.Generator().manual_seed(int(z.flatten()[0].double().abs().item() * 2**32))
+    damaged = x.clone()
+    for i, kind in enumerate(RESTORED):
+        damaged[i :: len(RESTORED) + 1] = ignbook.sources.KINDS[kind](x[i :: len(RESTORED) + 1].cpu(), g).to(x)
+    error = ign_core.distance_of(distance)(x, f(damaged))
+    return Losses(error.mean(), error.detach(), torch.zeros_like(error.detach()), torch.zeros_like(error.detach()))
+
+
 def imle_loss(
     f: nn.Module, x: Tensor, z: Tensor, *, reconstruction: float, idempotence: float, distance: str, **weights
 ) -> Losses:
@@ -129,10 +142,13 @@ class Method:
 
 NOISE = 0.6  # the strongest noise that the denoising autoencoder is trained on, in units of the range [-1, 1]
 
+RESTORED = ("grey", "sketch", "noisy", "blurred", "masked")  # what the restorer is trained on; kinds of `ignbook.sources`
+
 METHODS = {
     "dcgan": Method(DCGAN, dcgan_loss, lambda r: ign_core.GaussianSource((r.code, 1, 1)), latent=True),
     "vae": Method(VAE, vae_loss, lambda r: ign_core.GaussianSource((r.code, 1, 1)), latent=True),
     "denoise": Method(ign_core.build, denoising_loss, lambda r: ign_core.GaussianSource(r.shape, NOISE)),
+    "restore": Method(ign_core.build, restoring_loss, lambda r: ign_core.GaussianSource(r.shape)),
     "imle": Method(ign_core.build, imle_loss),
 }
 

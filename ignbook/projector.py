@@ -107,7 +107,6 @@ CORRUPTIONS: dict[str, tuple[Corruption, tuple[float, ...]]] = {
 
 
 @door
-@door
 def sepia(x: Tensor, share: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
     """Grey, tinted brown, all of it or a share."""
     x = _ready(x, share, 0, 1)

@@ -70,6 +70,21 @@ def test_the_denoising_autoencoder_sees_noise_and_is_asked_for_the_clean(x, gene
     assert strengths == pytest.approx([i / 7 for i in range(8)], abs=1e-4)
 
 
+def test_the_restorer_is_shown_damage_and_asked_for_what_was_there(x, generator):
+    seen = []
+
+    def f(y):
+        seen.append(y)
+        return torch.zeros_like(y)
+
+    x, kinds = x[:12], len(B.RESTORED) + 1
+    losses = [B.restoring_loss(f, x, torch.full((12, 1, 28, 28), number), distance="l1") for number in (0.5, 0.5, -1.3)]
+    assert all(loss.total.item() == pytest.approx(x.abs().mean().item(), rel=1e-5) for loss in losses)
+    changed = (seen[0] != x).flatten(1).any(1)
+    assert changed.tolist() == [B.RESTORED[i % kinds] != "grey" if i % kinds < kinds - 1 else False for i in range(12)]  # grey x
+    assert torch.equal(seen[0], seen[1]) and not torch.equal(seen[0], seen[2])
+
+
 def test_imle_in_place_of_the_pair(x, generator):
     f, z = ign_core.build(SMALL), torch.rand(8, 1, 28, 28, generator=generator)
     losses = B.imle_loss(f, x[:8], z, reconstruction=2.0, idempotence=3.0, distance="l1", tightness=0.0, clamp=None)
@@ -110,7 +125,7 @@ def test_an_ign_goes_the_same_way(x):
 
 def test_baselines_have_the_widths_of_the_ign():
     count = {name: sum(p.numel() for p in B.build(r).parameters()) for name, r in (RECIPES | {"ign": SMALL}).items()}
-    assert count["denoise"] == count["imle"] == count["ign"]
+    assert count["denoise"] == count["restore"] == count["imle"] == count["ign"]
     decoder = sum(p.numel() for p in ign_core.build(SMALL).decoder.parameters())
     assert decoder < count["dcgan"] < count["ign"] < count["vae"] < 1.5 * count["ign"]  # a critic of one number; two codes
 
