@@ -1,4 +1,4 @@
-"""What f makes of inputs that it never saw: corruptions, restoration with f as the prior, detection, retrieval (chapter 8).
+"""What f makes of inputs that it never saw: corruptions, bridges to the source, restoration with f as the prior, detection, retrieval (chapter 8).
 
 A new corruption goes into `CORRUPTIONS`, a linear one that is to be undone into `restorations`.
 """
@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as T
 
+import ign_core
 import ignbook.data
 from ignbook import checks
 from ignbook.checks import door
@@ -189,6 +190,50 @@ def _outside(x: Tensor, side: float, generator: torch.Generator | None) -> Tenso
     row, column = torch.arange(height)[:, None], torch.arange(width)
     inside = (row >= top) & (row < top + tall) & (column >= left) & (column < left + wide)
     return (~inside).to(x.dtype)
+
+
+# ----------------------------------------------------------------------------------- a bridge from the input to the source
+
+
+@door
+def tinted(y: Tensor, z: Tensor, share: float = 0.5) -> Tensor:
+    """y with a share of the colour of z, a draw of the source, added: (n, 3, H, W) twice -> the same, beyond [-1, 1] as z is."""
+    y, z = _bridged(y, z, share)
+    return y + share * (z - _luminance(z))
+
+
+@door
+def grounded(y: Tensor, z: Tensor, sigma: float = 2.0, share: float = 0.5) -> Tensor:
+    """The blur of z, a draw of the source, and on it a share of what is fine in y: (n, C, H, W) twice -> the same.
+
+    sigma: of the blur that parts the two, in pixels.
+    """
+    y, z = _bridged(y, z, share)
+    checks.between("sigma", sigma, 0.1, (min(y.shape[-2:]) - 1) // 3)
+
+    def low(image: Tensor) -> Tensor:
+        side = 2 * math.ceil(3 * sigma) + 1
+        return T.gaussian_blur(image, [side, side], [sigma, sigma])
+
+    return low(z) + share * (y - low(y))
+
+
+@door
+@torch.no_grad()
+def steadiest(f: nn.Module, several: Tensor) -> Tensor:
+    """Of some inputs for each image, what f makes of them, the one that f then moves least: (m, n, *shape) -> (n, *shape)."""
+    several = checks.floats(several, "m, n, ...", "the inputs")
+    fy = torch.stack([f(checks.inputs(f, y)) for y in several])
+    moved = torch.stack([ign_core.drift(f, each) for each in fy])
+    return fy[moved.argmin(0), torch.arange(fy.shape[1])]
+
+
+def _bridged(y: Tensor, z: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    checks.between("the share", share, 0, 1)
+    z = checks.images(z, limit=checks.HUGE)
+    if y.shape != z.shape:
+        raise ValueError(f"y is {tuple(y.shape)} and z is {tuple(z.shape)}; give one draw for each image.")
+    return checks.images(y), z
 
 
 # ------------------------------------------------------------------------------------------------------- plug and play

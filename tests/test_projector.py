@@ -6,6 +6,7 @@ import pytest
 import torch
 from checks import one_sentence
 
+import ign_core
 import ignbook.data
 import ignbook.metrics
 import ignbook.projector as P
@@ -64,6 +65,32 @@ def test_unseen_corruptions_are_what_they_say(faces, generator):
     assert P.fog(grey)[0, 0, 0, 0].item() == pytest.approx(2 / 3) and P.fog(grey)[0, 0, -1, 0].item() == pytest.approx(1 / 3)
     covered = (P.discs(torch.full((200, 1, 90, 90), 2.0 - 1.0), 1.0, generator) != 1).double().mean()
     assert 0.05 < covered < 3 * math.pi / 36  # three discs of a sixth of the side at most, some over the border
+
+
+def test_bridges_take_from_the_draw_what_the_corruption_took(faces, generator):
+    z = ign_core.FourierSource.of(faces).sample(len(faces), generator)
+    y, light = P.grey(faces), torch.tensor([0.2989, 0.587, 0.114]).reshape(3, 1, 1)
+    tinted = P.tinted(y, z, 0.5)
+    torch.testing.assert_close((tinted * light).sum(1), y[:, 0], rtol=0, atol=2e-3)  # light is y's
+    spread = [(u - u.mean(1, keepdim=True)).abs().mean() for u in (tinted, z)]
+    assert spread[0].item() == pytest.approx(0.5 * spread[1].item(), rel=1e-3)  # colour half of z's
+    assert torch.allclose(P.tinted(y, z, 0.0), y)
+    sketch = P.sketch(faces)
+    means = [u.mean((2, 3)) for u in (P.grounded(sketch, z, 2.0, 1.0), z, sketch)]
+    assert (means[0] - means[1]).abs().mean() < 0.2 * (means[0] - means[2]).abs().mean()  # brightness is z's
+    assert torch.allclose(P.grounded(z.clamp(-1, 1), z.clamp(-1, 1), 2.0, 1.0), z.clamp(-1, 1), atol=1e-5)
+
+
+def test_the_steadiest_is_the_one_of_least_drift(generator):
+    several = torch.rand(5, 7, 2, generator=generator)
+
+    def f(y):
+        return y * y  # moves by |y^2 - y^4| what it made
+
+    kept, fy = P.steadiest(f, several), several**2
+    for i in range(7):
+        moved = (fy[:, i] - fy[:, i] ** 2).abs().mean(1)
+        assert torch.equal(kept[i], fy[moved.argmin(), i])
 
 
 def test_a_sketch_keeps_edges_and_drops_what_is_flat():
