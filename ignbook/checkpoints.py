@@ -426,13 +426,30 @@ def _device_name(device: torch.device, world: int) -> str:
 
 
 def begin(f: nn.Module, start: str | Path) -> None:
-    """Put a checkpoint's weights into f, to train it further.  Errors: `read`; ValueError: it is of another network."""
+    """Put a checkpoint's weights into f, to train it further; where f's code is larger, into its first numbers.
+
+    The numbers that are new count for nothing in the decoder at first, so that f is the same function as before (Net2Net,
+    Chen et al. 2016).  Errors: `read`; ValueError: it is of another network.
+    """
     try:
-        _fill(f, "f", read(start)[0])
+        _fill(f, "f", _widened(f, read(start)[0]))
     except RuntimeError:
         raise ValueError(
             f"training can't start from {start}, whose network is another than the recipe's; change one."
         ) from None
+
+
+def _widened(f: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors, those of encoder and decoder that are smaller than f's along one side filled up."""
+    found = dict(tensors)
+    for name, mine in f.state_dict().items():
+        old = tensors.get(f"f.{name}", mine)
+        larger = [a > b for a, b in zip(mine.shape, old.shape)]
+        if name.split(".")[0] in ("encoder", "decoder") and old.ndim == mine.ndim and sum(larger) == 1:
+            whole = torch.zeros_like(mine) if name.startswith("decoder") else mine.clone()
+            whole[tuple(slice(side) for side in old.shape)] = old.to(whole)
+            found[f"f.{name}"] = whole
+    return found
 
 
 # -------------------------------------------------------------------------------------------------- states to resume from

@@ -57,8 +57,8 @@ class PartMatching:
     """Each part of a mixed source is to be as various as x, by f's own codes: f(grey faces), say, as colourful as faces.
 
     The squared maximum mean discrepancy of the codes of x and of a part's f(z), unbiased (Gretton et al. 2012), so that few
-    samples a part are enough; by the kernel (a.b / 64 + 1)^3, which sees moments up to the third, on codes in units of
-    their mean and deviation over x.  Parts weigh by their samples.  The code is held fixed, as in `feature_matching`.
+    samples a part are enough; by the kernel (4 a.b / d + 1)^3, d the numbers of a code, which sees moments up to the third, on
+    codes in units of their mean and deviation over x.  Parts weigh by their samples.  The code is held fixed, as in `feature_matching`.
 
     shares: `Recipe.mixture`.  Returns (), which chance may bring below 0.  Needs f.encoder.
     """
@@ -82,7 +82,7 @@ def _discrepancy(a: Tensor, b: Tensor) -> Tensor:
     """Unbiased squared MMD by the cubic kernel: (n, d), (m, d) -> ()."""
 
     def kernel(p: Tensor, q: Tensor) -> Tensor:
-        return (p @ q.T / 64 + 1) ** 3
+        return (4 * p @ q.T / p.shape[1] + 1) ** 3
 
     within = [(k.sum() - k.diagonal().sum()) / (len(k) * (len(k) - 1)) for k in (kernel(a, a), kernel(b, b))]
     return within[0] + within[1] - 2 * kernel(a, b).mean()

@@ -80,7 +80,7 @@ def test_a_term_adds_its_own_gradient_to_the_objective(parts, name):
     for loss in (ign_core.objective, ign_core.literal_objective):
         remedied = R.loss_of(replace(SMALL, extras={name: weight}), loss)
         for a, b, c in zip(gradients(remedied(f, x, z, distance="l1").total), plain, alone):
-            torch.testing.assert_close(a, b + c, rtol=2e-3, atol=2e-5)
+            torch.testing.assert_close(a, b + c, rtol=2e-3, atol=1e-4)
 
 
 class Codes(torch.nn.Module):
@@ -97,7 +97,7 @@ def test_part_matching_by_hand():
     a, (p, q) = ((x - mean) / deviation).numpy(), [((part - mean) / deviation).numpy() for part in (fz[:3], fz[3:])]
 
     def kernel(u, v):
-        return (float(u @ v) / 64 + 1) ** 3
+        return (4 * float(u @ v) / len(u) + 1) ** 3
 
     def estimate(b):
         aa = [kernel(a[i], a[j]) for i in range(6) for j in range(6) if i != j]
@@ -110,7 +110,9 @@ def test_part_matching_by_hand():
 
 
 def test_part_matching_sees_spread_and_each_part_apart(generator):
-    """On codes of one law it is 0 on average; of another mean, or another spread, it isn't, and parts cannot cancel."""
+    """On codes of one law it is near 0 on average; of another mean, or another spread, it isn't, and parts cannot cancel.
+
+    Not 0: units are those of the batch of x, so that x is nearer to itself than to another batch of its law."""
 
     def draw(*shape):
         return torch.randn(*shape, generator=generator)
@@ -121,11 +123,10 @@ def test_part_matching_sees_spread_and_each_part_apart(generator):
         found = torch.stack([term(Codes(), batch, None, None, of()) for batch in x])
         return found.mean().item(), found.std().item() / len(x) ** 0.5
 
-    mean, error = values(lambda: draw(64, 24))
-    assert abs(mean) < 4 * error
+    alike, _ = values(lambda: draw(64, 24))
     for other in (lambda: 0.3 * draw(64, 24), lambda: torch.cat([draw(32, 24), draw(16, 24) + 1, draw(16, 24) - 1])):
         mean, error = values(other)
-        assert mean > 10 * error
+        assert mean > 10 * error and mean > 10 * abs(alike)
     cancelling = torch.cat([draw(32, 24), draw(16, 24) + 1, draw(16, 24) - 1])
     assert R.feature_matching(Codes(), draw(64, 24), None, None, cancelling) < 0.2  # which looks at the batch alone
 

@@ -228,6 +228,10 @@ def test_a_training_starts_from_a_checkpoint(tmp_path):
     recipe = replace(MIXED, start=str(tmp_path / "first"), seed=9)
     run = ign_core.Run(ign_core.build(recipe), ign_core.source_of(recipe, images()), recipe)
     assert same(run.average, first.f) and same(run.f.module, first.f)
+    larger = ign_core.Run(ign_core.build(replace(recipe, code=24)), run.source, replace(recipe, code=24))
+    x = images()[torch.arange(4)]
+    torch.testing.assert_close(larger.average(x), first.f(x), rtol=0, atol=1e-6)  # the same function, with room for more
+    assert not torch.equal(larger.average.encoder(x)[:, 8:], torch.zeros(4, 16, 1, 1))
     with pytest.raises(ValueError, match="another than the recipe's") as caught:
         ign_core.Run(ign_core.build(replace(recipe, width=16)), run.source, replace(recipe, width=16))
     one_sentence(caught)
