@@ -188,6 +188,8 @@ CALLS: dict[ModuleType, dict[str, dict]] = {
         "supports": {"shapes": {"a": (ignbook.data.ring(), POINTS)}, "n": 9},
         "film": {"networks": {1: PLANE}, "x": POINTS, "z": POINTS},
         "landscape": {"f": PLANE, "x": POINTS, "z": POINTS, "title": "a"},
+        "part_kept": {"rows": [{"share": 0.1, "bound": 1.0, "on the smaller ring": 1.0, "points": [[0.1, 0.4]]}], "x": POINTS,
+                      "shares": (0.1, 0.1)},
         "against_ratio": {"rows": [{"manifold": "ring", "ratio": 0.5, "a": 1.0}], "measures": {"a": "A"}, "manifolds": ("ring",),
                           "baselines": {"ring": {"real": {"a": 1.0}, "source": {}}}},
         "cover": {"x": POINTS, "z": POINTS, "fz": POINTS, "ffz": POINTS},

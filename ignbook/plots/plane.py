@@ -187,6 +187,31 @@ def against_ratio(rows: list[dict], measures: dict[str, str], manifolds: tuple[s
 
 
 @door
+def part_kept(rows: list[dict], x: Tensor, shares: tuple[float, float]):
+    """Where the part of a source that starts on a wrong set ends: at two of its shares, and how much of it stays, at all.
+
+    rows: of results/parts_2d.json, those of seed 0 with their points.  x: data (n, 2).  ValueError: a share isn't in the rows.
+    """
+    x = checks.floats(x, "n, 2", "the points")
+    drawn = {row["share"]: row["points"] for row in rows if "points" in row}
+    if missing := [share for share in shares if share not in drawn]:
+        raise ValueError(f"there are no points of the share {missing[0]}; give one of {', '.join(map(str, drawn))}.")
+    figure, axes = plt.subplots(1, 3, figsize=(8.4, 2.7), width_ratios=(1, 1, 1.35), layout="constrained")
+    for ax, share in zip(axes, shares):
+        points(x, "x", ax, 2, "data $x$", 1.5)
+        points(torch.tensor(drawn[share]), "fz", ax, 4, "$f(z)$ of the part", 1.5)
+        ax.set(title=f"share {share:g}", xlabel="", ylabel="")
+    axes[0].legend(loc="lower left", fontsize=7, markerscale=2, borderpad=0.2, handletextpad=0.1)
+    place = sorted({(row["share"], row["bound"]) for row in rows})
+    axes[2].plot(*zip(*place), "--", color="black", linewidth=1, label="the most that may stay")
+    axes[2].plot([row["share"] for row in rows], [row["on the smaller ring"] for row in rows], "o", color=GENERATED,
+                 markersize=5, alpha=0.5, label="stays, a dot for each seed")  # fmt: skip
+    axes[2].set(xlabel="share of the part, $\\pi$", ylabel="share of it on the small ring", ylim=(-0.06, 1.12))
+    axes[2].legend(loc="center left", fontsize=7)
+    return figure
+
+
+@door
 def cover(x: Tensor, z: Tensor, fz: Tensor, ffz: Tensor):
     """Noise on its way to a curve: a line from each z to f(z), a short one on to f(f(z)).  x (m, 2), the others (n, 2)."""
     from matplotlib.collections import LineCollection
