@@ -31,6 +31,7 @@ SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7)  # of the source's part that starts ther
 SEEDS = (0, 1, 2)
 N = 5_000  # samples that a row is measured on
 TOLERANCE = 0.1  # a point is on a ring if it is no farther off than this
+OUT = ignbook.checkpoints.shipped("results") / "parts_2d.json"
 KEPT = 250  # points of seed 0 kept in the file, for pictures
 
 
@@ -70,7 +71,7 @@ def run(share: float, seed: int) -> dict:
     return row
 
 
-def main(out: Path = ignbook.checkpoints.shipped("results") / "parts_2d.json") -> None:
+def main(out: Path = OUT) -> None:
     """Train and measure every share and seed.
 
     Args:

@@ -56,6 +56,8 @@ faces_broad = replace(faces, name="faces-broad", start="faces", mixture={"grey":
                       tightness=4.0, tightness_end=None, extras={"part-matching": 1.0}, ramp=300, lr=5e-4, lr_end=0.1, ema=0.998,
                       steps=4_000)  # fmt: skip
 decaying = replace(faces, lr_end=0.02)  # what faces are compared with
+# a restorer trained with pairs, for as many images as the IGN (chapter 8)
+faces_restore = replace(decaying, name="faces-restore", method="restore", tightness=0.0, tightness_end=None, extras={}, ramp=0)
 drawn = replace(decaying, name="drawn", data="drawn", tightness_end=5.0, steps=8_000)  # simpler pictures, half of the steps
 
 # what chapter 7 trains live, at half the side
@@ -70,6 +72,7 @@ RECIPES = {
         fashion,
         faces,
         faces_broad,
+        faces_restore,
         drawn,
         mnist_quick,
         faces_quick,

@@ -81,7 +81,9 @@ def test_the_restorer_is_shown_damage_and_asked_for_what_was_there(x, generator)
     losses = [B.restoring_loss(f, x, torch.full((12, 1, 28, 28), number), distance="l1") for number in (0.5, 0.5, -1.3)]
     assert all(loss.total.item() == pytest.approx(x.abs().mean().item(), rel=1e-5) for loss in losses)
     changed = (seen[0] != x).flatten(1).any(1)
-    assert changed.tolist() == [B.RESTORED[i % kinds] != "grey" if i % kinds < kinds - 1 else False for i in range(12)]  # grey x
+    assert changed.tolist() == [
+        B.RESTORED[i % kinds] != "grey" if i % kinds < kinds - 1 else False for i in range(12)
+    ]  # grey x
     assert torch.equal(seen[0], seen[1]) and not torch.equal(seen[0], seen[2])
 
 

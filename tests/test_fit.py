@@ -332,7 +332,9 @@ BAD = [
 BAD_POINTS = [{"mirror": True}, {"method": "vae"}, {"distance": "pyramid"}, {"distance_end": "pyramid"}]
 
 
-@pytest.mark.parametrize("change", BAD + [{"net": "mlp"} | change for change in BAD_POINTS], ids=lambda c: str(c)[:40].split(" at 0x")[0])
+@pytest.mark.parametrize(
+    "change", BAD + [{"net": "mlp"} | change for change in BAD_POINTS], ids=lambda c: str(c)[:40].split(" at 0x")[0]
+)
 def test_a_recipe_out_of_range_gets_one_sentence(change):
     with pytest.raises(ValueError) as caught:
         replace(TINY, **change)

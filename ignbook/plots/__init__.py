@@ -38,7 +38,18 @@ from ignbook.plots.measuring import (
 )
 from ignbook.plots.objective import clamp_curves, forces, graphs, routing, seeds
 from ignbook.plots.pictures import Frame, frame, style
-from ignbook.plots.plane import against_ratio, cover, drift_grid, drift_maps, film, landscape, moves, part_kept, picture_manifold, supports
+from ignbook.plots.plane import (
+    against_ratio,
+    cover,
+    drift_grid,
+    drift_maps,
+    film,
+    landscape,
+    moves,
+    part_kept,
+    picture_manifold,
+    supports,
+)
 from ignbook.plots.players import Player, player, without_frames
 from ignbook.plots.summary import as_text, differences, from_text, summary
 from ignbook.plots.theory import (
