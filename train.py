@@ -57,8 +57,9 @@ def _trainer(recipe: ign_core.Recipe):
         overwrite: bool = False,
         threads: int | None = None,
         tensorboard: Path | None = None,
+        compile: bool = False,
     ) -> None:
-        _train(recipe, out, resume, threads, overwrite=overwrite, tensorboard=tensorboard)
+        _train(recipe, out, resume, threads, overwrite=overwrite, tensorboard=tensorboard, compile=compile)
 
     train.__doc__ = f"""Train the recipe "{recipe.name}".
 
@@ -70,6 +71,7 @@ def _trainer(recipe: ign_core.Recipe):
         overwrite: Start anew where a run is in that folder already.
         threads: CPU threads; one is best where two runs go side by side.
         tensorboard: Folder for TensorBoard's log of the terms and the samples; needs the package tensorboard.
+        compile: Compile f (torch.compile): a minute or more to begin with, faster steps on a GPU; it needs a C++ compiler.
     """
     return train
 

@@ -180,13 +180,16 @@ def sampling_source(recipe: Recipe, data) -> nn.Module:
     return method.source(recipe) if method and method.latent else ign_core.source_of(replace(recipe, mixture={}), data)
 
 
-def train(recipe: Recipe, data, **options) -> Model:
-    """`ign_core.fit` for any recipe, IGN, IGN with remedies, or baseline; options are fit's."""
+def train(recipe: Recipe, data, compile: bool = False, **options) -> Model:
+    """`ign_core.fit` for any recipe, IGN, IGN with remedies, or baseline; options are fit's.  compile: f by torch.compile."""
     method = method_of(recipe)
     loss = method.loss if method else ignbook.remedies.loss_of(recipe)
     noised = method is not None and method.source is not None
     source = method.source(recipe) if noised else ign_core.source_of(recipe, data)
-    model = ign_core.fit(build(recipe), source, data, recipe, loss=loss, **options)
+    f = build(recipe)
+    if compile:
+        f.compile()  # in place: its weights keep their names
+    model = ign_core.fit(f, source, data, recipe, loss=loss, **options)
     if noised:  # trained with a source of its own, which samples need not start from
         model.source = sampling_source(recipe, data)
     return model

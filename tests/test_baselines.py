@@ -8,6 +8,8 @@ from checks import one_sentence, same
 
 import ign_core
 import ignbook.baselines as B
+import ignbook.data
+import ignbook.recipes
 
 SMALL = ign_core.Recipe(
     "small", data="mnist", size=28, width=8, code=16, batch=8, steps=4, precision="32-true", seed=1, clip=None
@@ -165,3 +167,29 @@ def test_a_linear_path_survives_a_checkpoint_and_dcgan_has_none(method, tmp_path
     assert any("linear" in name for name, _ in model.f.named_parameters()) == (method != "dcgan")
     ign_core.save(model, tmp_path / "linear")
     assert same(model.f, B.load(tmp_path / "linear").f)
+
+
+def test_a_compiled_network_is_trained_to_the_same_weights(x, monkeypatch):
+    compiled = []
+
+    def eager(self):  # the graphs of torch.compile without the minutes of its C++ compiler
+        compiled.append(self)
+        self._compiled_call_impl = torch.compile(self._call_impl, backend="aot_eager")
+
+    plain = B.train(SMALL, x, progress=False)
+    monkeypatch.setattr(torch.nn.Module, "compile", eager)
+    model = B.train(SMALL, x, compile=True, progress=False)
+    assert len(compiled) == 1
+    for (name, a), b in zip(plain.f.state_dict().items(), model.f.state_dict().values()):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_the_recipe_for_a_gpu_trains_saves_and_loads(tmp_path):
+    """Twenty steps on the CPU, of a small batch: that its network can be made, trained and read again."""
+    recipe = replace(ignbook.recipes.faces_gpu, batch=4, steps=20)
+    faces = ignbook.data.draw_faces(ignbook.data.draw_attributes(40, torch.Generator().manual_seed(0)))
+    model = B.train(recipe, faces, progress=False, every=5)
+    rows = model.card["history"]
+    assert rows[-1]["reconstruction"] < rows[0]["reconstruction"]
+    ign_core.save(model, tmp_path / "faces-gpu")
+    assert torch.equal(B.load(tmp_path / "faces-gpu").f(faces[:2]), model.f(faces[:2]))

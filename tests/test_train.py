@@ -16,6 +16,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+import torch.utils.flop_counter
 from checks import one_sentence
 from matplotlib.image import imread
 from nbclient.exceptions import CellExecutionError
@@ -361,6 +362,19 @@ def test_the_benchmark_runs_and_keeps_its_numbers(tmp_path):
     assert result["rows"]["literal, float32"]["ratio"] == 1.0 and len(result["rows"]) == 3
     for name, row in result["rows"].items():
         assert f"| {name} | {row['images a second']} | {row['ratio']:.2f} |" in done.stdout
+
+
+def test_a_training_is_estimated(tmp_path):
+    done = command("benchmarks/estimate.py", "mnist-quick", "--out", str(tmp_path / "e.json"))
+    assert done.returncode == 0, done.stderr
+    found, recipe = json.loads((tmp_path / "e.json").read_text()), ignbook.recipes.recipe("mnist-quick")
+    f = ign_core.build(recipe)
+    assert found["parameters"] == sum(p.numel() for p in f.parameters())
+    # forwards of x, of z and of f(z) and two backwards for each: between 6 and 9 forwards of a batch; a multiply-add is 2
+    with torch.utils.flop_counter.FlopCounterMode(display=False) as one:
+        f(torch.zeros(recipe.batch, *recipe.shape))
+    assert 6 * one.get_total_flops() < found["operations"] < 9.5 * one.get_total_flops()
+    assert found["minutes"]["T4"] == pytest.approx(found["steps"] * found["operations"] / 0.25 / 65e12 / 60)
 
 
 def test_the_benchmark_of_remedies_has_them_all(tmp_path):
