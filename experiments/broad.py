@@ -87,8 +87,8 @@ def pencil(nets: dict, network) -> dict:
 
 
 def main(
-    narrow: str = "faces",
-    broad: str = "faces-broad",
+    narrow: str = "faces-narrow",
+    broad: str = "faces",
     denoiser: str = "faces-denoise",
     restorer: str = "faces-restore",
     n: int = 500,

@@ -48,23 +48,23 @@ fashion = replace(mnist, name="fashion", data="fashion")
 # faces keep lambda low: what tightness takes from reconstruction shows in colour as blur, and then in f(z) (chapter 7);
 # the rate keeps a quarter, because with less the samples get worse again;
 # the linear path carries what a blur leaves, and the convolutions the rest; width and code are what 4 MB hold in 16-bit floats
-faces = Recipe("faces", data="celeba64", size=64, channels=3, width=16, code=256, linear=16, mirror=True, tightness=1.0, tightness_end=3.0,
+faces_narrow = Recipe("faces-narrow", data="celeba64", size=64, channels=3, width=16, code=256, linear=16, mirror=True, tightness=1.0, tightness_end=3.0,
                extras={"feature-matching": 1.0}, ramp=1_000, lr=1e-3, lr_end=0.25, batch=64, steps=16_000)  # fmt: skip
 
 # the same f trained further on a source that holds what it is to project (chapter 8), each part drawn to faces by its codes
-faces_broad = replace(faces, name="faces-broad", start="faces", mixture={"grey": 0.25, "sketch": 0.2, "damaged": 0.1, "own": 0.1},
+faces = replace(faces_narrow, name="faces", start="faces-narrow", mixture={"grey": 0.25, "sketch": 0.2, "damaged": 0.1, "own": 0.1},
                       tightness=4.0, tightness_end=None, extras={"part-matching": 1.0}, ramp=300, lr=5e-4, lr_end=0.1, ema=0.998,
                       steps=4_000)  # fmt: skip
 # for a GPU: four times as wide (15 M parameters, 59 MB), what `benchmarks/estimate.py` counts; not trained here.
-# `train.py faces-broad --start runs/faces-gpu --width 64 --code 512 --batch 256` goes on from it
-faces_gpu = replace(faces, name="faces-gpu", width=64, code=512, batch=256, steps=60_000)
-decaying = replace(faces, lr_end=0.02)  # what faces are compared with
+# `train.py faces --start runs/faces-gpu --width 64 --code 512 --batch 256` goes on from it
+faces_gpu = replace(faces_narrow, name="faces-gpu", width=64, code=512, batch=256, steps=60_000)
+decaying = replace(faces_narrow, lr_end=0.02)  # what faces are compared with
 # a restorer trained with pairs, for as many images as the IGN (chapter 8)
 faces_restore = replace(decaying, name="faces-restore", method="restore", tightness=0.0, tightness_end=None, extras={}, ramp=0)
 drawn = replace(decaying, name="drawn", data="drawn", tightness_end=5.0, steps=8_000)  # simpler pictures, half of the steps
 
 # what chapter 7 trains live, at half the side
-faces_quick = replace(faces, name="faces-quick", size=32, code=128, tightness=2.0, tightness_end=None, ramp=200, lr_end=0.1,
+faces_quick = replace(faces_narrow, name="faces-quick", size=32, code=128, tightness=2.0, tightness_end=None, ramp=200, lr_end=0.1,
                       steps=500)  # fmt: skip
 
 RECIPES = {
@@ -74,7 +74,7 @@ RECIPES = {
         mnist_paper,
         fashion,
         faces,
-        faces_broad,
+        faces_narrow,
         faces_restore,
         faces_gpu,
         drawn,
@@ -164,7 +164,7 @@ SWEEPS: dict[str, dict[str, Recipe]] = {
     # up to an hour each, one seed: the baselines that one asks for first; a DCGAN as wide as the IGN's number of parameters
     # allows; and the IGN with more decay of the rate, and with that, other courses of lambda
     "faces": _seeded((0,), **_compared_on_faces(decaying) | {
-        "ign": faces,
+        "ign": faces_narrow,
         "dcgan-wide": replace(_compared(decaying)["dcgan"], width=26),
         "ign-to-0.25": replace(decaying, tightness_end=5.0),
         "ign-falling": replace(decaying, tightness=4.0, tightness_end=0.8),
