@@ -59,8 +59,9 @@ faces = replace(faces_narrow, name="faces", start="faces-narrow", mixture={"grey
 # `train.py faces --start runs/faces-gpu --width 64 --code 512 --batch 256` goes on from it
 faces_gpu = replace(faces_narrow, name="faces-gpu", width=64, code=512, batch=256, steps=60_000)
 decaying = replace(faces_narrow, lr_end=0.02)  # what faces are compared with
-# a restorer trained with pairs, for as many images as the IGN (chapter 8)
-faces_restore = replace(decaying, name="faces-restore", method="restore", tightness=0.0, tightness_end=None, extras={}, ramp=0)
+# what the projector is compared with (chapter 8): from the denoiser's weights, trained further with pairs, as often as `faces` is
+faces_restore = replace(decaying, name="faces-restore", method="restore", start="faces-denoise", tightness=0.0, tightness_end=None,
+                        extras={}, ramp=0, lr=5e-4, steps=8_000)  # fmt: skip
 drawn = replace(decaying, name="drawn", data="drawn", tightness_end=5.0, steps=8_000)  # simpler pictures, half of the steps
 
 # what chapter 7 trains live, at half the side
@@ -134,6 +135,7 @@ good = replace(small, tightness=13.0)
 
 rising = replace(small, tightness=5.0, tightness_end=14.0)
 matching = replace(rising, extras={"feature-matching": 1.0})
+both = replace(matching, extras={"feature-matching": 1.0, "imle": 5.0})  # the course and the terms of `mnist`
 
 SWEEPS: dict[str, dict[str, Recipe]] = {
     # in the open: what was tried for `mnist`, one setting at a time from rising-matching, one seed, on the small net
@@ -141,7 +143,7 @@ SWEEPS: dict[str, dict[str, Recipe]] = {
         "rising-matching": matching,
         "rising-to-0.6-matching-3": replace(matching, tightness_end=12.0, extras={"feature-matching": 3.0}),
         "matching-3": replace(matching, extras={"feature-matching": 3.0}),
-        "matching-and-IMLE": replace(matching, extras={"feature-matching": 1.0, "imle": 5.0}),
+        "matching-and-IMLE": both,
         "learning-rate-0.0005": replace(matching, lr=5e-4),
         "idempotence-40": replace(matching, idempotence=40.0),
         "no-matching": rising,
@@ -171,6 +173,8 @@ SWEEPS: dict[str, dict[str, Recipe]] = {
         "ign-decay": decaying,
     }),
     "drawn": _seeded((0,), **_compared_on_faces(drawn)),
+    # what the game adds to the terms, and they to it
+    "game": _seeded(both=both, terms_alone=replace(both, tightness=0.0, tightness_end=None), game_alone=rising),
     "lambda": _seeded(**{f"{ratio}": replace(small, tightness=20 * ratio) for ratio in (0.05, 0.125, 0.25, 0.5, 0.65, 0.8, 1.0, 1.2)}),
     # to the same lambda on a slow course from the paper's; 0.65 is "lambda-rising" of the remedies
     "lambda-rising": _seeded(**{f"{ratio}": replace(small, tightness=2.5, tightness_end=20 * ratio) for ratio in (0.25, 0.5, 0.8, 1.0, 1.2)}),
