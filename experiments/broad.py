@@ -74,11 +74,12 @@ def damaged(models: dict, clean: torch.Tensor, network, real: torch.Tensor) -> d
 def pencil(nets: dict, network) -> dict:
     """By two readings of the features, of images enlarged to 96 pixels, as everywhere, and to 160: KID to photos, mean rank."""
     photos, sketches = (images[torch.arange(len(images))] for images in ignbook.data.sketch_pairs("test"))
-    rows: dict[str, dict] = {kind: {} for kind in kinds(nets, sketches)}
+    found = kinds(nets, sketches)
+    rows: dict[str, dict] = {kind: {} for kind in found}
     for side in (160, network.SIDE):
         network.SIDE = side
         gallery = ignbook.metrics.features_of(network, photos)
-        for kind, x in kinds(nets, sketches).items():
+        for kind, x in found.items():
             features = ignbook.metrics.features_of(network, x)
             rank = ignbook.projector.ranks(features, gallery).double()
             rows[kind][f"{side} pixels"] = {"KID": ignbook.metrics.kernel(gallery, features, subset_size=len(photos)),

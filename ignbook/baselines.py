@@ -97,6 +97,11 @@ def denoising_loss(f: nn.Module, x: Tensor, z: Tensor, *, distance: str, **weigh
     """Denoising autoencoder (Vincent et al. 2008): f(x + z) is to be x; here z is the noise, of random strength."""
     strength = torch.linspace(0, 1, len(x), device=x.device).reshape(-1, *[1] * (x.ndim - 1))  # x comes in random order
     error = ign_core.distance_of(distance)(x, f(x + strength * z))
+    return _of_error(error)
+
+
+def _of_error(error: Tensor) -> Losses:
+    """Of a loss that is one error (n,) alone; it stands for the reconstruction."""
     return Losses(error.mean(), error.detach(), torch.zeros_like(error.detach()), torch.zeros_like(error.detach()))
 
 
@@ -108,9 +113,10 @@ def restoring_loss(f: nn.Module, x: Tensor, z: Tensor, *, distance: str, **weigh
     g = torch.Generator().manual_seed(int(z.flatten()[0].double().abs().item() * 2**32))
     damaged = x.clone()
     for i, kind in enumerate(RESTORED):
-        damaged[i :: len(RESTORED) + 1] = ignbook.sources.KINDS[kind](x[i :: len(RESTORED) + 1].cpu(), g).to(x)
+        turn = slice(i, None, len(RESTORED) + 1)
+        damaged[turn] = ignbook.sources.KINDS[kind](x[turn].cpu(), g).to(x)
     error = ign_core.distance_of(distance)(x, f(damaged))
-    return Losses(error.mean(), error.detach(), torch.zeros_like(error.detach()), torch.zeros_like(error.detach()))
+    return _of_error(error)
 
 
 def imle_loss(

@@ -51,8 +51,7 @@ def sketch(x: Tensor, kernel: float = 21, generator: torch.Generator | None = No
 def blur(x: Tensor, sigma: float, generator: torch.Generator | None = None) -> Tensor:
     """Gaussian blur, sigma in pixels, at most a third of the image's side, beyond which there is nothing to mirror."""
     x = _ready(x, sigma, 0, (min(x.shape[-2:]) - 1) // 3)
-    side = 2 * math.ceil(3 * sigma) + 1
-    return T.gaussian_blur(x, [side, side], [sigma, sigma]) if sigma > 0 else x
+    return _blurred(x, sigma) if sigma > 0 else x
 
 
 @door
@@ -181,6 +180,11 @@ def _luminance(x: Tensor) -> Tensor:
     return x if x.shape[1] == 1 else T.rgb_to_grayscale(x)
 
 
+def _blurred(x: Tensor, sigma: float) -> Tensor:
+    side = 2 * math.ceil(3 * sigma) + 1
+    return T.gaussian_blur(x, [side, side], [sigma, sigma])
+
+
 def _outside(x: Tensor, side: float, generator: torch.Generator | None) -> Tensor:
     """1 where the square isn't: (n, 1, H, W)."""
     height, width = x.shape[2:]
@@ -210,12 +214,7 @@ def grounded(y: Tensor, z: Tensor, sigma: float = 2.0, share: float = 0.5) -> Te
     """
     y, z = _bridged(y, z, share)
     checks.between("sigma", sigma, 0.1, (min(y.shape[-2:]) - 1) // 3)
-
-    def low(image: Tensor) -> Tensor:
-        side = 2 * math.ceil(3 * sigma) + 1
-        return T.gaussian_blur(image, [side, side], [sigma, sigma])
-
-    return low(z) + share * (y - low(y))
+    return _blurred(z, sigma) + share * (y - _blurred(y, sigma))
 
 
 @door
