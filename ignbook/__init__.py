@@ -20,6 +20,7 @@ MODULES = (
     "projector",
     "recipes",
     "remedies",
+    "settling",
     "sources",
     "theory",
 )

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 import ign_core
 import ignbook.checkpoints
 import ignbook.remedies
+import ignbook.settling
 import ignbook.sources
 from ign_core import ConvAutoencoder, Losses, Model, Recipe
 
@@ -138,7 +139,9 @@ def imle_loss(
 
 @dataclass(frozen=True)
 class Method:
-    """How a baseline differs from an IGN: its network, its loss, and the source that it is trained with (None: an IGN's)."""
+    """How a baseline differs from an IGN: its network, its loss, and the source that it is trained with (None: an IGN's).
+
+    A loss that has an `of` is made of the recipe."""
 
     net: Callable[[Recipe], nn.Module]
     loss: Callable[..., Losses]
@@ -156,6 +159,7 @@ METHODS = {
     "denoise": Method(ign_core.build, denoising_loss, lambda r: ign_core.GaussianSource(r.shape, NOISE)),
     "restore": Method(ign_core.build, restoring_loss, lambda r: ign_core.GaussianSource(r.shape)),
     "imle": Method(ign_core.build, imle_loss),
+    "settle": Method(ign_core.build, ignbook.settling.Settling),  # no baseline, but the last phase of an IGN
 }
 
 
@@ -189,7 +193,8 @@ def sampling_source(recipe: Recipe, data) -> nn.Module:
 def train(recipe: Recipe, data, compile: bool = False, **options) -> Model:
     """`ign_core.fit` for any recipe, IGN, IGN with remedies, or baseline; options are fit's.  compile: f by torch.compile."""
     method = method_of(recipe)
-    loss = method.loss if method else ignbook.remedies.loss_of(recipe)
+    loss: Callable[..., Losses] = method.loss if method else ignbook.remedies.loss_of(recipe)
+    loss = loss.of(recipe) if hasattr(loss, "of") else loss
     noised = method is not None and method.source is not None
     source = method.source(recipe) if noised else ign_core.source_of(recipe, data)
     f = build(recipe)

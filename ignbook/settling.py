@@ -1,0 +1,67 @@
+"""Settling: the game is over, and f learns to repeat its own answers (chapter 6).  `Recipe.method` "settle".
+
+Tightness drives f away from its own outputs as long as it is trained, so that where f rests is never quite where it maps to.
+Here f begins as f_0, the checkpoint that the recipe starts from, and keeps its answers: f(z) is to be f_0(z).  And f learns
+that these answers are fixed points, whatever it made of them in a few applications: f(f^k(y)) is to be y, for y = f_0(z) and
+for data alike.  All of it is regression, and nothing in it contradicts.
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+import ign_core
+import ignbook.checkpoints
+
+TIMES = (0, 1, 2, 4, 8)  # how often f has been applied to what it is to give back, a fifth of the batch each
+
+
+@dataclass
+class Settling:
+    """The loss of a recipe that settles, in place of `ign_core.objective`; make it by `Settling.of(recipe)`.
+
+    first: f_0, the network that f starts from.  shares: `Recipe.mixture`."""
+
+    first: nn.Module
+    shares: dict[str, float]
+    _moved: dict[str, nn.Module] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, recipe: ign_core.Recipe) -> "Settling":
+        """ValueError: the recipe starts from nothing."""
+        if not recipe.start:
+            raise ValueError(f"recipe {recipe.name!r} settles and starts from no checkpoint; give start a name or a path.")
+        return cls(ign_core.load(recipe.start).f, recipe.mixture)
+
+    def __call__(
+        self, f: nn.Module, x: Tensor, z: Tensor, *, distance, reconstruction: float, idempotence: float, **weights
+    ) -> ign_core.Losses:
+        """(n, *shape), (m, *shape): reconstruction * D(x, f(x)) + idempotence * (D(f_0(z), f(z)) + 2 D(y, f(f^k(y)))).
+
+        y: f_0(z) and x, held fixed, and f^k(y) as well, k as in TIMES.  In `Losses`, idempotence stands for D(y, f(f^k(y))), and
+        tightness for D(f_0(z), f(z)), which is minimised here."""
+        D = ign_core.distance_of(distance)
+        with torch.no_grad():
+            answers = self.answers(z).to(x.dtype)
+            n = min(len(x), len(z))
+            y = torch.stack([answers[:n], x[:n]], 1).flatten(0, 1)
+            shown = y.clone()
+            for k in range(max(TIMES)):
+                rest = sum(time <= k for time in TIMES) * len(y) // len(TIMES)
+                shown[rest:] = f(shown[rest:]).to(x.dtype)
+        fx, fz, again = f(torch.cat([x, z, shown])).split([len(x), len(z), len(y)])
+        errors = D(x, fx), D(answers, fz), D(y, again)
+        total = reconstruction * errors[0].mean() + idempotence * (errors[1].mean() + 2 * errors[2].mean())
+        return ign_core.Losses(total, errors[0].detach(), errors[2].detach(), errors[1].detach())
+
+    def answers(self, z: Tensor) -> Tensor:
+        """f_0(z); of what is an image and no noise, f_0 of the nearest image whose values are in the range: (n, *shape) both."""
+        where = str(z.device)
+        if where not in self._moved:
+            self._moved[where] = deepcopy(self.first).to(z.device)
+        if z.ndim == 4:  # points have no range
+            noise = ignbook.checkpoints.counts(self.shares, len(z))[0]
+            z = torch.cat([z[:noise], z[noise:].clamp(-1, 1)])
+        return self._moved[where](z)
