@@ -1,6 +1,6 @@
 """Images a second of one training step: the literal algorithm, the one-graph step, and that in bf16.
 
-    python benchmarks/step.py [--recipe mnist] [--rounds 15] [--device cpu] [--threads 1] [--out results/step.json]
+    python benchmarks/step.py [--recipe mnist-narrow] [--rounds 15] [--device cpu] [--threads 1] [--out results/step.json]
 
 Side by side; medians and ratios.  `--out` keeps them in a file; chapter 2 shows results/step.json.
 """
@@ -17,7 +17,7 @@ import ignbook.recipes
 
 
 def main(
-    recipe: str = "mnist",
+    recipe: str = "mnist-narrow",
     rounds: int = 15,
     device: str = "cuda" if torch.cuda.is_available() else "cpu",
     threads: int = 1,

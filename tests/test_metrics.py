@@ -338,12 +338,10 @@ def test_evaluate_ranks_known_generators(mnist):
     assert lines[-1] == "| elsewhere | — | — | 0.50 | — | — | — | — | — | — |"
 
 
-def test_the_shipped_mnist_model_is_good_by_its_card():
-    card = ign_core.load("mnist").card
-    assert (
-        ignbook.checkpoints.recipe_of(card, ign_core.Recipe) == ignbook.recipes.mnist
-        and card["images"] == ignbook.recipes.mnist.steps * ignbook.recipes.mnist.batch
-    )
+@pytest.mark.parametrize("name", ["mnist", "mnist-narrow"])
+def test_the_shipped_mnist_model_is_good_by_its_card(name):
+    card, recipe = ign_core.load(name).card, ignbook.recipes.recipe(name)
+    assert ignbook.checkpoints.recipe_of(card, ign_core.Recipe) == recipe and card["images"] == recipe.steps * recipe.batch
     row, real = card["metrics"]["rows"]["f(z)"], card["metrics"]["rows"]["real"]
     assert card["metrics"]["n"] == 5000
     assert row["precision"] >= 0.85 and row["recall"] >= 0.65 and row["coverage"] >= 0.55 and row["KL"] <= 0.15
