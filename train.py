@@ -230,7 +230,8 @@ def sweep(family: Annotated[str, tyro.conf.Positional], out: Path = RUNS, result
         written, folder = results / family / run, out / family / run
         if Path(f"{written}.json").exists():
             continue
-        data, test = (_real(recipe.data, recipe.size, split, f"{run} is to be trained") for split in ("train", "test"))
+        held_out = "validation" if family in ignbook.recipes.CHOOSING else "test"
+        data, test = (_real(recipe.data, recipe.size, split, f"{run} is to be trained") for split in ("train", held_out))
         network = ignbook.metrics.load_feature_network(ignbook.recipes.feature_network(recipe.data))
         course = _Course(
             folder / "course.json",
@@ -243,6 +244,7 @@ def sweep(family: Annotated[str, tyro.conf.Positional], out: Path = RUNS, result
         model = _train(recipe, folder, resume, None, every=max(recipe.steps // 100, 1), callback=course)
         metrics = ignbook.metrics.evaluate(model, network, data, test, n=n, rows=("real", *ignbook.metrics.APPLICATIONS))
         record = {k: model.card[k] for k in ("recipe", "images", "seconds", "device", "precision", "versions", "data")}
+        record |= {"measured on": test.card}
         record |= {"parameters": sum(p.numel() for p in model.f.parameters()), "course": course.rows, "metrics": metrics}
         ignbook.plots.save_samples(model.f, model.source, Path(f"{written}.png"), 40, 20)
         ignbook.checkpoints.write_json(Path(f"{written}.json"), record)

@@ -269,7 +269,8 @@ STAND_INS = ("digits8", "drawn")  # need no download: what `load` falls back on
 def load(name: str, split: str = "train", size: int | None = None) -> Images:
     """A data set by name: "mnist", "fashion" (28x28 grey), "digits8" (scikit-learn's), "celeba64", "drawn" (64x64, colour).
 
-    split: "train" or "test".  size: side of the images, None: 32, of faces 64; digits are padded to it, faces shrunk.
+    split: "train", "test", or "validation", by which a recipe is chosen: CelebA's own, drawn faces of their own, and of digits
+    and clothes the half of the test images that no measure of the book takes.  size: side of the images, None: 32, of faces 64; digits are padded to it, faces shrunk.
     MNIST comes from the folder $IGN_DATA (torchvision's layout, .gz files, may be read-only), else by torchvision's download
     into the cache, else, with no network, from scikit-learn, with a line that says so.  CelebA comes from
     $IGN_DATA/celeba64/celeba64.zip, or torchvision's folder celeba there or in the cache, where `fetch` puts it, else drawn faces.
@@ -277,7 +278,7 @@ def load(name: str, split: str = "train", size: int | None = None) -> Images:
     """
     if name not in SETS:
         raise ValueError(f"data set {name!r} is unknown; use one of: {', '.join(SETS)}, or add it to ignbook.data.SETS.")
-    _check_split(split)
+    _check_split(split, ("train", "test", "validation"))
     return SETS[name](split, size if size is not None else 64 if name in FACES else 32)
 
 
@@ -300,6 +301,7 @@ def _mnist(name: str, split: str, size: int) -> Images:
     stem = "train" if split == "train" else "t10k"
     pixels = _idx(folder / f"{stem}-images-idx3-ubyte.gz", IDX[name])
     labels = _idx(folder / f"{stem}-labels-idx1-ubyte.gz", IDX[name])
+    pixels, labels = _held_back(split, pixels, labels)
     return Images(pixels[:, None], labels.long(), f"{name}-{split}", size, "IDX files", _resource(IDX[name]).classes)
 
 
@@ -311,9 +313,20 @@ def _tell(sentence: str) -> None:
     print(f"ignbook.data: {sentence}", file=sys.stdout if in_notebook else sys.stderr)
 
 
-def _check_split(split: str) -> None:
-    if split not in ("train", "test"):
-        raise ValueError(f"split {split!r} is unknown; use 'train' or 'test'.")
+def _check_split(split: str, known: tuple[str, ...]) -> None:
+    if split not in known:
+        raise ValueError(f"split {split!r} is unknown; use one of: {', '.join(map(repr, known))}.")
+
+
+def shuffled(n: int) -> Tensor:
+    """A permutation of n indices, always the same: measures take the first test images of it, validation has the second half."""
+    return torch.randperm(n, generator=torch.Generator().manual_seed(2024))
+
+
+def _held_back(split: str, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Test images and labels as they are; for validation the half that the measures leave."""
+    part = shuffled(len(pixels))[len(pixels) // 2 :] if split == "validation" else slice(None)
+    return pixels[part], labels[part]
 
 
 def _resource(kind: str):
@@ -402,17 +415,21 @@ def _digits8(split: str, size: int) -> Images:
     part = slice(0, 1500) if split == "train" else slice(1500, None)
     pixels = (255 * x[part]).round().to(torch.uint8)
     classes = tuple(map(str, range(10)))
-    return Images(pixels, torch.from_numpy(bunch.target)[part].long(), f"digits8-{split}", size, "scikit-learn", classes)
+    pixels, labels = _held_back(split, pixels, torch.from_numpy(bunch.target)[part].long())
+    return Images(pixels, labels, f"digits8-{split}", size, "scikit-learn", classes)
 
 
 # ---------------------------------------------------------------------------------------------------------------- faces
+
+
+CELEBA_SPLITS = {"train": "train", "test": "test", "validation": "val"}  # their folders in the zip
 
 
 def _celeba(split: str, size: int) -> Images:
     given = _given()
     if given is not None and (path := given / "celeba64" / "celeba64.zip").exists():
         digest = hashlib.md5(path.read_bytes()).hexdigest()
-        pixels = _kept(f"celeba64-{split}-{digest[:8]}", lambda: _unzipped(path, f"{split}/"))
+        pixels = _kept(f"celeba64-{split}-{digest[:8]}", lambda: _unzipped(path, f"{CELEBA_SPLITS[split]}/"))
         return _unlabelled(pixels, f"celeba64-{split}", size, path.name)
     for root, origin in ((given, "IGN_DATA"), (_cache(), "torchvision's download")):
         if root is not None and (root / "celeba").is_dir():
@@ -430,7 +447,9 @@ def _torchvisions_celeba(root: Path, split: str, download: bool = False):
 
     shape = Compose([Resize(64), CenterCrop(64), PILToTensor()])
     try:
-        return torchvision.datasets.CelebA(str(root), split, transform=shape, download=download)
+        return torchvision.datasets.CelebA(
+            str(root), {"validation": "valid"}.get(split, split), transform=shape, download=download
+        )
     except (OSError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{root / 'celeba'} is not torchvision's CelebA, whole and undamaged; get it again or use 'drawn'."
@@ -467,7 +486,7 @@ def sketch_pairs(split: str = "test", size: int = 64) -> tuple[Images, Images]:
 
     From $IGN_DATA/cuhk_sketch64/cuhk_sketch64.zip.  ValueError: not there or damaged, or an unknown split.
     """
-    _check_split(split)
+    _check_split(split, ("train", "test"))
     path = (_given() or Path()) / "cuhk_sketch64" / "cuhk_sketch64.zip"
     if _given() is None or not path.exists():
         raise ValueError("the sketches of faces are not there; set IGN_DATA to a folder with cuhk_sketch64/cuhk_sketch64.zip.")
@@ -592,7 +611,11 @@ def _unlabelled(pixels: Tensor, name: str, size: int, origin: str) -> Images:
     return _shrunk(pixels, torch.zeros(len(pixels), dtype=torch.long), name, size, origin)
 
 
-DRAWN = {"train": (20_000, 0), "test": (3_000, 1)}  # faces, and the seed of their attributes; drawn in seconds
+DRAWN = {
+    "train": (20_000, 0),
+    "test": (3_000, 1),
+    "validation": (3_000, 2),
+}  # faces, and the seed of their attributes; drawn in seconds
 
 
 def _drawn(split: str, size: int) -> Images:

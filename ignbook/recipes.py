@@ -143,6 +143,8 @@ rising = replace(small, tightness=5.0, tightness_end=14.0)
 matching = replace(rising, extras={"feature-matching": 1.0})
 both = replace(matching, extras={"feature-matching": 1.0, "imle": 5.0})  # the course and the terms of `mnist-narrow`
 
+CHOOSING = ("search",)  # families by which a recipe is chosen: measured on validation data, the others on test data
+
 SWEEPS: dict[str, dict[str, Recipe]] = {
     # in the open: what was tried for `mnist-narrow`, one setting at a time from rising-matching, one seed, on the small net
     "search": _seeded((0,), **{

@@ -40,13 +40,13 @@ class Settling:
     ) -> ign_core.Losses:
         """(n, *shape), (m, *shape): reconstruction * D(x, f(x)) + idempotence * (D(f_0(z), f(z)) + 2 D(y, f(f^k(y)))).
 
-        y: f_0(z) and x, held fixed, and f^k(y) as well, k as in TIMES.  In `Losses`, idempotence stands for D(y, f(f^k(y))), and
+        y: f_0(z) and x, half of each, held fixed, and f^k(y) as well, k as in TIMES.  In `Losses`, idempotence stands for D(y, f(f^k(y))), and
         tightness for D(f_0(z), f(z)), which is minimised here."""
         D = ign_core.distance_of(distance)
         with torch.no_grad():
             answers = self.answers(z).to(x.dtype)
-            n = min(len(x), len(z))
-            y = torch.stack([answers[:n], x[:n]], 1).flatten(0, 1)
+            n = min(len(x), len(z)) // 2
+            y = torch.stack([answers[::2][:n], x[::2][:n]], 1).flatten(0, 1)  # every second z, so some of each part
             shown = y.clone()
             for k in range(max(TIMES)):
                 rest = sum(time <= k for time in TIMES) * len(y) // len(TIMES)

@@ -14,7 +14,9 @@ import ignbook.recipes
 SMALL = ign_core.Recipe(
     "small", data="mnist", size=28, width=8, code=16, batch=8, steps=4, precision="32-true", seed=1, clip=None
 )
-RECIPES = {name: replace(SMALL, method=name, norm="batch" if name == "dcgan" else "group") for name in B.METHODS if name != "settle"}
+RECIPES = {
+    name: replace(SMALL, method=name, norm="batch" if name == "dcgan" else "group") for name in B.METHODS if name != "settle"
+}
 
 
 @pytest.fixture

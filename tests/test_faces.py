@@ -175,11 +175,13 @@ def places(tmp_path, monkeypatch, few):
 def test_celeba_comes_from_the_zip_by_name_and_then_from_the_cache(places, monkeypatch):
     path = places / "data" / "celeba64" / "celeba64.zip"
     colours = pictures(path, {"train": 5, "val": 2, "test": 3})
-    for split, n in (("train", 5), ("test", 3)):
+    for split, n in (("train", 5), ("test", 3), ("validation", 2)):
         data = ignbook.data.load("celeba64", split)
         assert len(data) == n and data.card["name"] == f"celeba64-{split}"
         for i in range(n):
-            assert data.pixels[i, :, 7, 9].tolist() == colours[f"{split}/{i:03d}.png"].tolist()
+            assert (
+                data.pixels[i, :, 7, 9].tolist() == colours[f"{'val' if split == 'validation' else split}/{i:03d}.png"].tolist()
+            )
     first = ignbook.data.load("celeba64", "test").pixels.clone()
     ignbook.data.load.cache_clear()
     monkeypatch.setattr(ignbook.data, "_unzipped", None)  # not again

@@ -510,3 +510,15 @@ def test_files_that_are_no_images_get_one_sentence(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no image") as caught:
         ignbook.data.read_image(tmp_path / "nothing.png")
     one_sentence(caught)
+
+
+@pytest.mark.parametrize("name", ["digits8", "mnist", "drawn"])
+def test_validation_has_no_image_that_a_measure_takes(name):
+    test, validation = (ignbook.data.load(name, split) for split in ("test", "validation"))
+    taken = test.pixels[ignbook.metrics.in_random_order(test)[: len(test) // 2]]
+    assert len(validation) >= len(test) // 2 and len(validation.labels) == len(validation)
+    there = {image.numpy().tobytes() for image in taken}
+    assert not there & {image.numpy().tobytes() for image in validation.pixels}
+    with pytest.raises(ValueError, match="'validation'") as caught:
+        ignbook.data.load(name, "prayer")
+    one_sentence(caught)

@@ -39,7 +39,7 @@ def test_the_loss_is_its_formula_sample_by_sample(generator):
     f, first = Shift(0.1), Shift(0.3)
     x, z = torch.randn(10, 2, generator=generator), torch.randn(10, 2, generator=generator)
     losses = Settling(first, {})(f, x, z, distance="l1", reconstruction=3.0, idempotence=5.0, tightness=0.0, clamp=None)
-    y = torch.stack([z / 2 + 0.3, x], 1).flatten(0, 1)
+    y = torch.stack([z[::2] / 2 + 0.3, x[::2]], 1).flatten(0, 1)
     again = []
     for i, one in enumerate(y):
         for _ in range(1 + TIMES[i * len(TIMES) // len(y)]):
@@ -58,7 +58,7 @@ def test_what_is_to_be_repeated_is_held_fixed(generator):
     f, x = Shift(0.1), torch.full((10, 2), 0.5)
     total = Settling(Shift(0.1), {})(f, x, x, distance="l2", reconstruction=0.0, idempotence=1.0).total
     (slope,) = torch.autograd.grad(total, f.a)
-    shown, y = [], torch.stack([x / 2 + 0.1, x], 1).flatten(0, 1).detach()
+    shown, y = [], torch.stack([x / 2 + 0.1, x], 1)[::2].flatten(0, 1).detach()
     for i, one in enumerate(y):
         for _ in range(TIMES[i * len(TIMES) // len(y)]):
             one = one / 2 + 0.1
@@ -92,7 +92,9 @@ def test_after_settling_f_answers_as_before_and_rests(tmp_path):
 
 def test_a_settled_model_is_saved_loaded_repeated_and_resumed(tmp_path, x):
     ign_core.save(B.train(IMAGES, x, progress=False), tmp_path / "before")
-    recipe = replace(IMAGES, name="after", method="settle", start=str(tmp_path / "before"), tightness=0.0, mixture={"noisy": 0.3})
+    recipe = replace(
+        IMAGES, name="after", method="settle", start=str(tmp_path / "before"), tightness=0.0, mixture={"noisy": 0.3}
+    )
     a, b = (B.train(recipe, x, progress=False) for _ in range(2))
     assert same(a.f, b.f) and not same(a.f, ign_core.load(tmp_path / "before").f)
     ign_core.save(a, tmp_path / "after")

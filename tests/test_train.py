@@ -425,6 +425,12 @@ def test_a_sweep_writes_a_file_a_run_and_leaves_what_is_done(tmp_path, monkeypat
         assert (tmp_path / "results" / "tiny" / f"{run}.png").exists()
         f = ignbook.baselines.load(tmp_path / "runs" / "tiny" / run / recipe.name).f
         assert record["parameters"] == sum(p.numel() for p in f.parameters())
+    assert record["measured on"]["name"] == "mnist-test"
+    monkeypatch.setattr(ignbook.recipes, "CHOOSING", ("tiny",))
+    monkeypatch.setitem(ignbook.recipes.SWEEPS, "tiny", {"chosen": tiny})
+    sweep()
+    record = json.loads((tmp_path / "results" / "tiny" / "chosen.json").read_text())
+    assert record["measured on"]["name"] == "mnist-validation"
     with pytest.raises(ValueError) as caught:
         train.main(["sweep", "prayers"])
     one_sentence(caught)
