@@ -27,10 +27,20 @@ CLASSIFIERS = {recipe.name: recipe for recipe in (classifier, perceiver, fashion
 mnist_narrow = Recipe("mnist-narrow", data="mnist", tightness=5.0, tightness_end=14.0, extras={"feature-matching": 1.0, "imle": 5.0}, ramp=500,
                lr=1e-3, lr_end=0.02, batch=64, steps=20_000)  # fmt: skip
 
-# trained further on a source that holds noisy digits and f's own outputs, with most of x recalled: it may be applied again
-mnist = replace(mnist_narrow, name="mnist", start="mnist-narrow", code=256, mixture={"noisy": 0.3, "own": 0.12}, recall=0.75,
-                tightness=13.0, tightness_end=6.0, extras={"part-matching": 0.7, "imle": 5.0}, ramp=300, lr=5e-4, lr_end=0.03,
-                ema=0.998, steps=9_000)  # fmt: skip
+# the same f played further, with part matching in place of feature matching: more even classes, and nearer to digits by half
+mnist_matched = replace(mnist_narrow, name="mnist-matched", start="mnist-narrow", tightness=14.0, tightness_end=12.0,
+                        extras={"part-matching": 0.35, "imle": 5.0}, ramp=300, lr=4e-4, lr_end=0.05, ema=0.998, steps=2_400)  # fmt: skip
+# and settled: it repeats its answers, and takes digits with noise beyond the range for the nearest within
+settling: dict = {
+    "method": "settle",
+    "tightness": 0.0,
+    "tightness_end": None,
+    "extras": {},
+    "ramp": 0,
+    "lr": 5e-4,
+    "lr_end": 0.05,
+}
+mnist = replace(mnist_matched, name="mnist", start="mnist-matched", code=256, mixture={"noisy": 0.25}, **settling, steps=4_000)
 
 # what `make book` and chapter 6 train live: half the width, a faster start and a lower lambda, half a minute on 2 cores
 mnist_quick = Recipe("mnist-quick", data="mnist", width=16, tightness=10.0, lr=1e-3, lr_end=0.1, batch=64, steps=600)
@@ -78,6 +88,7 @@ RECIPES = {
     for recipe in (
         mnist,
         mnist_narrow,
+        mnist_matched,
         mnist_paper,
         fashion,
         faces,

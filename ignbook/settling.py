@@ -1,9 +1,8 @@
 """Settling: the game is over, and f learns to repeat its own answers (chapter 6).  `Recipe.method` "settle".
 
-Tightness drives f away from its own outputs as long as it is trained, so that where f rests is never quite where it maps to.
-Here f begins as f_0, the checkpoint that the recipe starts from, and keeps its answers: f(z) is to be f_0(z).  And f learns
-that these answers are fixed points, whatever it made of them in a few applications: f(f^k(y)) is to be y, for y = f_0(z) and
-for data alike.  All of it is regression, and nothing in it contradicts.
+Tightness drives f away from its own outputs for as long as it is trained, so where f rests is never quite where it maps to.
+Here f begins as f_0, the checkpoint that the recipe starts from, and keeps its answers: f(z) is to be f_0(z), and f(x) to be
+x.  And it learns that whatever a few applications make of an answer, the answer itself is to come back.
 """
 
 from copy import deepcopy
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 import ign_core
 import ignbook.checkpoints
 
-TIMES = (0, 1, 2, 4, 8)  # how often f has been applied to what it is to give back, a fifth of the batch each
+TIMES = (0, 1, 2, 4, 9)  # how often f has been applied to an answer that it is to give back: a fifth of them each
 
 
 @dataclass
@@ -38,21 +37,22 @@ class Settling:
     def __call__(
         self, f: nn.Module, x: Tensor, z: Tensor, *, distance, reconstruction: float, idempotence: float, **weights
     ) -> ign_core.Losses:
-        """(n, *shape), (m, *shape): reconstruction * D(x, f(x)) + idempotence * (D(f_0(z), f(z)) + 2 D(y, f(f^k(y)))).
+        """reconstruction * D(x, f(x)) + idempotence * (D(f_0(z), f(z)) + 2 D(y, f(f^k(y)))), means over the batch.
 
-        y: f_0(z) and x, half of each, held fixed, and f^k(y) as well, k as in TIMES.  In `Losses`, idempotence stands for D(y, f(f^k(y))), and
-        tightness for D(f_0(z), f(z)), which is minimised here."""
+        x, z: (n, *shape), (m, *shape).  y: f(z) and f(x), half of each, held fixed, and so is f^k(y), k as in TIMES.  In `Losses`,
+        idempotence stands for D(y, f(f^k(y))), and tightness for D(f_0(z), f(z)), which is minimised here."""
         D = ign_core.distance_of(distance)
         with torch.no_grad():
-            answers = self.answers(z).to(x.dtype)
-            n = min(len(x), len(z)) // 2
-            y = torch.stack([answers[::2][:n], x[::2][:n]], 1).flatten(0, 1)  # every second z, so some of each part
-            shown = y.clone()
+            answers = self.answers(z)
+        fx, fz = f(torch.cat([x, z])).split([len(x), len(z)])
+        n = min(len(x), len(z)) // 2
+        y = torch.stack([fz.detach()[::2][:n], fx.detach()[::2][:n]], 1).flatten(0, 1)  # every second z, so some of each part
+        shown = y.clone()
+        with torch.no_grad():
             for k in range(max(TIMES)):
                 rest = sum(time <= k for time in TIMES) * len(y) // len(TIMES)
-                shown[rest:] = f(shown[rest:]).to(x.dtype)
-        fx, fz, again = f(torch.cat([x, z, shown])).split([len(x), len(z), len(y)])
-        errors = D(x, fx), D(answers, fz), D(y, again)
+                shown[rest:] = f(shown[rest:]).to(shown.dtype)
+        errors = D(x, fx), D(answers, fz), D(y, f(shown))
         total = reconstruction * errors[0].mean() + idempotence * (errors[1].mean() + 2 * errors[2].mean())
         return ign_core.Losses(total, errors[0].detach(), errors[2].detach(), errors[1].detach())
 
