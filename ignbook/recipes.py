@@ -154,6 +154,24 @@ rising = replace(small, tightness=5.0, tightness_end=14.0)
 matching = replace(rising, extras={"feature-matching": 1.0})
 both = replace(matching, extras={"feature-matching": 1.0, "imle": 5.0})  # the course and the terms of `mnist-narrow`
 
+# what each part of the broad source does: a quarter of an hour each from the narrow f, by `experiments/sources.py`
+short = replace(faces, steps=1_500)
+_and_sketch, _and_damaged = {"grey": 0.25, "sketch": 0.2}, {"grey": 0.25, "sketch": 0.2, "damaged": 0.1}
+SOURCES = {
+    "narrow": replace(short, mixture={}),
+    "grey": replace(short, mixture={"grey": 0.25}),
+    "sketch": replace(short, mixture={"sketch": 0.2}),
+    "grey-and-sketch": replace(short, mixture=_and_sketch),
+    "and-damaged": replace(short, mixture=_and_damaged),
+    "and-own": short,
+    "halves-not-apart": replace(short, apart=False),
+    "feature-matching": replace(short, extras={"feature-matching": 1.0}),
+    "consistency": replace(short, extras={"part-matching": 1.0, "consistency": 5.0}),
+    "recall": replace(short, recall=0.25),
+    **{f"lambda-{ratio}": replace(short, tightness=20 * ratio) for ratio in (0.05, 0.1, 0.35, 0.5)},
+}
+THRICE = ("narrow", "and-damaged", "and-own", "feature-matching", "consistency")  # what the chapter claims something of
+
 CHOOSING = ("search",)  # families by which a recipe is chosen: measured on validation data, the others on test data
 
 SWEEPS: dict[str, dict[str, Recipe]] = {
@@ -192,6 +210,7 @@ SWEEPS: dict[str, dict[str, Recipe]] = {
         "ign-decay": decaying,
     }),
     "drawn": _seeded((0,), **_compared_on_faces(drawn)),
+    "source": _seeded((0,), **SOURCES) | _seeded((1, 2), **{name: SOURCES[name] for name in THRICE}),
     # what the game adds to the terms, and they to it
     "game": _seeded(both=both, terms_alone=replace(both, tightness=0.0, tightness_end=None), game_alone=rising),
     "lambda": _seeded(**{f"{ratio}": replace(small, tightness=20 * ratio) for ratio in (0.05, 0.125, 0.25, 0.5, 0.65, 0.8, 1.0, 1.2)}),

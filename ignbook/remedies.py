@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import ign_core
 import ignbook.checkpoints
+import ignbook.projector
 
 # --------------------------------------------------------------------------------------------- terms: (f, x, z, fx, fz)
 
@@ -78,6 +79,30 @@ class PartMatching:
         return sum(len(part) * _discrepancy(a, part) for part in parts) / sum(map(len, parts))
 
 
+@dataclass(frozen=True)
+class Consistency:
+    """What is made of a grey face, turned grey again, is to be that grey face; and so of sketches (chapter 8).
+
+    shares: `Recipe.mixture`; its parts that `AGAIN` names are asked.  Returns (): mean L1 over their samples, 0 if there are none."""
+
+    shares: dict[str, float]
+    every_part = True
+
+    @classmethod
+    def of(cls, recipe: ign_core.Recipe) -> "Consistency":
+        return cls(recipe.mixture)
+
+    def __call__(self, f: nn.Module, x: Tensor, z: Tensor, fx: Tensor, fz: Tensor) -> Tensor:
+        counts = ignbook.checkpoints.counts(self.shares, len(z))
+        parts = zip(self.shares, z.split(counts)[1:], fz.split(counts)[1:])
+        off = [ign_core.l1(AGAIN[name](b.float()), a) for name, a, b in parts if name in AGAIN and len(a)]
+        return torch.cat(off).mean() if off else fz.new_zeros(())
+
+
+# a part of a mixed source -> its corruption, once more; a sketch is drawn with the middle of the kernels that the source draws
+AGAIN: dict[str, Callable[[Tensor], Tensor]] = {"grey": ignbook.projector.grey, "sketch": lambda y: ignbook.projector.sketch(y, 19)}
+
+
 def _discrepancy(a: Tensor, b: Tensor) -> Tensor:
     """Unbiased squared MMD by the cubic kernel: (n, d), (m, d) -> ()."""
 
@@ -94,6 +119,7 @@ EXTRAS: dict[str, ign_core.Extra | type] = {
     "feature-matching": feature_matching,
     "minibatch-statistics": minibatch_statistics,
     "part-matching": PartMatching,
+    "consistency": Consistency,
 }
 
 

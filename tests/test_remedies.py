@@ -8,6 +8,7 @@ from checks import one_sentence
 
 import ign_core
 import ignbook.metrics
+import ignbook.projector
 import ignbook.remedies as R
 
 SMALL = ign_core.Recipe("small", data="mnist", size=28, width=8, code=16, batch=8, steps=4, precision="32-true", seed=1)
@@ -22,9 +23,14 @@ def parts(generator):
 
 
 def term_of(name: str):
-    """A term of the registry, made for SMALL if it wants a recipe."""
+    """A term of the registry, made for `recipe_for(name)` if it wants a recipe."""
     term = R.EXTRAS[name]
-    return term.of(SMALL) if hasattr(term, "of") else term
+    return term.of(recipe_for(name)) if hasattr(term, "of") else term
+
+
+def recipe_for(name: str) -> ign_core.Recipe:
+    """SMALL, for consistency with a part that it can ask."""
+    return replace(SMALL, mixture={"grey": 0.5}) if name == "consistency" else SMALL
 
 
 def test_imle_is_its_definition_by_enumeration(generator):
@@ -78,7 +84,7 @@ def test_a_term_adds_its_own_gradient_to_the_objective(parts, name):
     plain = gradients(ign_core.objective(f, x, z).total)
     alone = gradients(weight * term_of(name)(f, x, z, f(x).detach(), f(z)))
     for loss in (ign_core.objective, ign_core.literal_objective):
-        remedied = R.loss_of(replace(SMALL, extras={name: weight}), loss)
+        remedied = R.loss_of(replace(recipe_for(name), extras={name: weight}), loss)
         for a, b, c in zip(gradients(remedied(f, x, z, distance="l1").total), plain, alone):
             torch.testing.assert_close(a, b + c, rtol=2e-3, atol=1e-4)
 
@@ -129,6 +135,18 @@ def test_part_matching_sees_spread_and_each_part_apart(generator):
         assert mean > 10 * error and mean > 10 * abs(alike)
     cancelling = torch.cat([draw(32, 24), draw(16, 24) + 1, draw(16, 24) - 1])
     assert R.feature_matching(Codes(), draw(64, 24), None, None, cancelling) < 0.2  # which looks at the batch alone
+
+
+def test_consistency_asks_each_part_for_its_own_corruption_and_nothing_of_the_others(generator):
+    term = R.Consistency({"grey": 0.25, "sketch": 0.25, "own": 0.25})
+    fz = torch.rand(8, 3, 32, 32, generator=generator) * 1.8 - 0.9
+    z = fz.flip(0)
+    z[2:4] = fz[2:4].mean(1, keepdim=True)  # grey by another weighing of the channels
+    z[4:6] = ignbook.projector.sketch(fz[4:6], 19)
+    weights = torch.tensor([0.299, 0.587, 0.114]).reshape(3, 1, 1)  # of luminance, ITU-R BT.601
+    off = ((fz[2:4] * weights).sum(1, keepdim=True) - z[2:4]).abs().flatten(1).mean(1)
+    assert term(None, None, z, None, fz).item() == pytest.approx(off.sum().item() / 4, rel=1e-2)
+    assert R.Consistency({})(None, None, z, None, fz).item() == 0
 
 
 def test_terms_about_samples_see_the_noise_alone(generator):
