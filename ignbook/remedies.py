@@ -100,7 +100,10 @@ class Consistency:
 
 
 # a part of a mixed source -> its corruption, once more; a sketch is drawn with the middle of the kernels that the source draws
-AGAIN: dict[str, Callable[[Tensor], Tensor]] = {"grey": ignbook.projector.grey, "sketch": lambda y: ignbook.projector.sketch(y, 19)}
+AGAIN: dict[str, Callable[[Tensor], Tensor]] = {
+    "grey": ignbook.projector.grey,
+    "sketch": lambda y: ignbook.projector.sketch(y, 19),
+}
 
 
 def _discrepancy(a: Tensor, b: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
 """Settling: the game is over, and f learns to repeat its own answers (chapter 6).  `Recipe.method` "settle".
 
 Tightness drives f away from its own outputs for as long as it is trained, so where f rests is never quite where it maps to.
-Here f begins as f_0, the checkpoint that the recipe starts from, and keeps its answers: f(z) is to be f_0(z), and f(x) to be
-x.  And it learns that whatever a few applications make of an answer, the answer itself is to come back.
+Here f begins as f_0, the checkpoint that the recipe starts from, and f_0's answers are data like x: f(f_0(z)) is to be f_0(z).
+It will miss them by a little, as it misses x, and what it does make of them is where z is to go: f(z) = f(f_0(z)).  And
+whatever a few more applications make of that, it is to come back.
 """
 
 from copy import deepcopy
@@ -37,24 +38,24 @@ class Settling:
     def __call__(
         self, f: nn.Module, x: Tensor, z: Tensor, *, distance, reconstruction: float, idempotence: float, **weights
     ) -> ign_core.Losses:
-        """reconstruction * D(x, f(x)) + idempotence * (D(f_0(z), f(z)) + 2 D(y, f(f^k(y)))), means over the batch.
+        """reconstruction * (D(x, f(x)) + D(a, f(a))) + idempotence * (D(y, f(z)) + 2 D(u, f(f^k(u)))), means over the batch.
 
-        x, z: (n, *shape), (m, *shape).  y: f(z) and f(x), half of each, held fixed, and so is f^k(y), k as in TIMES.  In `Losses`,
-        idempotence stands for D(y, f(f^k(y))), and tightness for D(f_0(z), f(z)), which is minimised here."""
+        x, z: (n, *shape), (m, *shape).  a = f_0(z), y = f(a).  u: y and f(x), half of each.  y, u and f^k(u), k as in TIMES, are held
+        fixed.  In `Losses`, idempotence stands for D(u, f(f^k(u))), and tightness for D(y, f(z)), which is minimised here."""
         D = ign_core.distance_of(distance)
         with torch.no_grad():
-            answers = self.answers(z)
-        fx, fz = f(torch.cat([x, z])).split([len(x), len(z)])
-        n = min(len(x), len(z)) // 2
-        y = torch.stack([fz.detach()[::2][:n], fx.detach()[::2][:n]], 1).flatten(0, 1)  # every second z, so some of each part
-        shown = y.clone()
+            a = self.answers(z)
+        fx, fa, fz = f(torch.cat([x, a, z])).split([len(x), len(z), len(z)])
+        n, y = min(len(x), len(z)) // 2, fa.detach()
+        u = torch.stack([y[::2][:n], fx.detach()[::2][:n]], 1).flatten(0, 1)  # every second z, so some of each part
+        shown = u.clone()
         with torch.no_grad():
             for k in range(max(TIMES)):
-                rest = sum(time <= k for time in TIMES) * len(y) // len(TIMES)
+                rest = sum(time <= k for time in TIMES) * len(u) // len(TIMES)
                 shown[rest:] = f(shown[rest:]).to(shown.dtype)
-        errors = D(x, fx), D(answers, fz), D(y, f(shown))
-        total = reconstruction * errors[0].mean() + idempotence * (errors[1].mean() + 2 * errors[2].mean())
-        return ign_core.Losses(total, errors[0].detach(), errors[2].detach(), errors[1].detach())
+        rebuilt, sent, back = D(x, fx), D(y, fz), D(u, f(shown))
+        total = reconstruction * (rebuilt.mean() + D(a, fa).mean()) + idempotence * (sent.mean() + 2 * back.mean())
+        return ign_core.Losses(total, rebuilt.detach(), back.detach(), sent.detach())
 
     def answers(self, z: Tensor) -> Tensor:
         """f_0(z); of what is an image and no noise, f_0 of the nearest image whose values are in the range: (n, *shape) both."""

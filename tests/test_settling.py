@@ -35,36 +35,43 @@ class Shift(nn.Module):
         return y / 2 + self.a
 
 
+def orbits(u, a):
+    """Each u after as many applications of y -> y / 2 + a as the loss shows f."""
+    shown = []
+    for i, one in enumerate(u):
+        for _ in range(TIMES[i * len(TIMES) // len(u)]):
+            one = one / 2 + a
+        shown.append(one)
+    return torch.stack(shown)
+
+
 def test_the_loss_is_its_formula_sample_by_sample(generator):
     f, first = Shift(0.1), Shift(0.3)
     x, z = torch.randn(10, 2, generator=generator), torch.randn(10, 2, generator=generator)
     losses = Settling(first, {})(f, x, z, distance="l1", reconstruction=3.0, idempotence=5.0, tightness=0.0, clamp=None)
-    y, again = torch.stack([z[::2], x[::2]], 1).flatten(0, 1) / 2 + 0.1, []
-    for i, one in enumerate(y):
-        for _ in range(1 + TIMES[i * len(TIMES) // len(y)]):
-            one = one / 2 + 0.1
-        again.append((one - y[i]).abs().mean())
-    kept = (z / 2 + 0.3 - (z / 2 + 0.1)).abs().mean(1)
-    rebuilt = (x - (x / 2 + 0.1)).abs().mean(1)
-    torch.testing.assert_close(losses.idempotence, torch.stack(again))
-    torch.testing.assert_close(losses.reconstruction, rebuilt)
-    torch.testing.assert_close(losses.tightness, kept)
-    expected = 3 * rebuilt.mean() + 5 * (kept.mean() + 2 * torch.stack(again).mean())
+    a = z / 2 + 0.3
+    y, fx = a / 2 + 0.1, x / 2 + 0.1
+    u = torch.stack([y[::2], fx[::2]], 1).flatten(0, 1)
+    back = (u - (orbits(u, 0.1) / 2 + 0.1)).abs().mean(1)
+    sent = (y - (z / 2 + 0.1)).abs().mean(1)
+    torch.testing.assert_close(losses.idempotence, back)
+    torch.testing.assert_close(losses.reconstruction, (x - fx).abs().mean(1))
+    torch.testing.assert_close(losses.tightness, sent)
+    expected = 3 * ((x - fx).abs().mean() + (a - y).abs().mean()) + 5 * (sent.mean() + 2 * back.mean())
     assert losses.total.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_only_the_last_application_is_trained_to_give_an_answer_back(generator):
+def test_targets_and_orbits_are_held_fixed(generator):
     f, x = Shift(0.1), torch.full((10, 2), 0.5)
     total = Settling(Shift(0.1), {})(f, x, x, distance="l2", reconstruction=0.0, idempotence=1.0).total
-    (slope,) = torch.autograd.grad(total, f.a)  # f(z) is f_0(z), so nothing comes from there
-    shown, y = [], torch.full((10, 2), 0.5) / 2 + 0.1
-    for i, one in enumerate(y):
-        for _ in range(TIMES[i * len(TIMES) // len(y)]):
-            one = one / 2 + 0.1
-        shown.append(one)
+    (slope,) = torch.autograd.grad(total, f.a)
+    a = torch.full((10, 2), 0.35)
+    y, fx = a / 2 + 0.1, x / 2 + 0.1
+    u = torch.stack([y, fx], 1)[::2].flatten(0, 1)
+    shown = orbits(u, 0.1)
 
-    def value(a):
-        return 2 * (torch.stack(shown) / 2 + a - y).square().mean(1).mean()
+    def value(v):  # of f with a = v, where it is trained, and 0.1 everywhere else
+        return (y - (x / 2 + v)).square().mean() + 2 * (u - (shown / 2 + v)).square().mean()
 
     numeric = (value(0.1 + 1e-3) - value(0.1 - 1e-3)) / 2e-3
     assert slope.item() == pytest.approx(numeric.item(), rel=1e-3)
