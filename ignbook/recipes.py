@@ -200,6 +200,7 @@ SWEEPS: dict[str, dict[str, Recipe]] = {
         "no-clamp": replace(matching, clamp=None),
     }),
     "baselines": _seeded(**_compared(mnist_narrow)),
+    "settled": _seeded(settled=mnist),  # all from the shipped mnist-matched
     # up to an hour each, one seed: the baselines that one asks for first; a DCGAN as wide as the IGN's number of parameters
     # allows; and the IGN with more decay of the rate, and with that, other courses of lambda
     "faces": _seeded((0,), **_compared_on_faces(decaying) | {
