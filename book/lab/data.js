@@ -16,7 +16,7 @@ export const DATA = {
 export const SOURCES = {
   gaussian: "Gaussian",
   uniform: "uniform",
-  broad: "broad: half Gaussian, half a drawn shape",
+  broad: "broad: half of it drawn",
 };
 
 const ringAt = (t) => [Math.cos(TURN * t), Math.sin(TURN * t)];

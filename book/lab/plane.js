@@ -351,7 +351,7 @@ function adopt(wanted) {
   endPen();
   settings = wanted;
   kept.clamp = settings.clamp ?? kept.clamp;
-  find("preset-text").textContent = "";
+  find("told").textContent = "";
   reflect();
   restart();
 }
@@ -391,7 +391,9 @@ for (const { heading, list } of [
     });
     button.onclick = () => {
       adopt(presetSettings(id));
-      find("preset-text").textContent = `What to see: ${see}`;
+      find("told").textContent = `${name}. What to see: ${see}`;
+      find("plane").scrollIntoView({ block: "center" });
+      play();
     };
     row.append(button);
   }
@@ -437,7 +439,7 @@ function showParts() {
         : "Next part";
   find("parts-back").disabled = index <= 0;
   find("parts-end").disabled = index < 0;
-  find("parts-text").textContent =
+  find("told").textContent =
     index < 0
       ? ""
       : PARTS[index].text +

@@ -104,7 +104,8 @@ export function fromHash(hash) {
   const [data, ...rest] = decodeURIComponent(hash.replace(/^#/, "")).split("-");
   const settings = defaults(Object.hasOwn(DATA, data) ? data : "ring");
   for (let i = 0; i + 1 < rest.length; i += 2) {
-    const value = FIELDS[rest[i]]?.read(rest[i + 1]);
+    const field = Object.hasOwn(FIELDS, rest[i]) ? FIELDS[rest[i]] : null;
+    const value = field?.read(rest[i + 1]);
     if (value !== undefined) settings[rest[i]] = value;
   }
   return settings;

@@ -4,8 +4,8 @@
  */
 import { Trainer } from "./trainer.js";
 
-const SLICE = 15; // milliseconds of training between two looks at the mail
-const EVERY = 30; // milliseconds between two pictures
+const SLICE = 8; // milliseconds of training between two looks at the mail
+const EVERY = 25; // milliseconds between two pictures
 
 let trainer = null;
 let running = false;
