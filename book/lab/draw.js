@@ -158,7 +158,7 @@ export class Picture {
       .match(/\w\w/g)
       .map((pair) => parseInt(pair, 16));
     for (let i = 0; i < drift.length; i++)
-      image.data.set([r, g, b, 125 * Math.min(1, drift[i] / TOP)], 4 * i);
+      image.data.set([r, g, b, 110 * Math.min(1, drift[i] / TOP)], 4 * i);
     small.getContext("2d").putImageData(image, 0, 0);
     context.imageSmoothingEnabled = true;
     context.drawImage(small, 0, 0, size, size);

@@ -86,7 +86,7 @@ function hear({ state: told, parts: seen, applied }) {
   if (told) {
     state = told;
     network.theta.set(told.theta);
-    if (running && !told.running) pause(); // it stopped by itself
+    if (!told.finite) pause(); // it has stopped by itself
     if (!told.finite)
       say(
         "Numbers have left the range of floats: the training has blown up. Reset it, or press another button.",

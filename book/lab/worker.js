@@ -44,7 +44,6 @@ function tell() {
         theta,
         terms,
         rate,
-        running,
         finite,
       },
     },
