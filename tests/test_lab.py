@@ -267,6 +267,19 @@ def test_nothing_keeps_readers_out(lab, axe, width, scheme):  # noqa: F811
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_a_frame_can_hold_the_plane_alone(lab):
+    page = lab("#moons-view-plane", viewport={"width": 400, "height": 600})
+    assert page.locator("#play").is_visible() and not page.locator("#lambda").is_visible()
+    assert page.evaluate("document.documentElement.scrollHeight") <= 600
+    page.click("#play")
+    page.wait_for_function("ignLab.state().step > 0")
+    with page.context.expect_page() as opened:
+        page.click("#whole a")
+    opened.value.wait_for_function("window.ignLab")
+    assert opened.value.locator("#lambda").is_visible()
+    assert opened.value.evaluate("ignLab.settings()") == {**page.evaluate("ignLab.settings()"), "view": "full"}
+
+
 def test_it_is_fit_for_the_book(lab):
     """What tests/test_book.py asks of every page of the book."""
     html = PAGE.read_text(encoding="utf-8")

@@ -320,6 +320,8 @@ function reflect() {
   find("clamp").disabled = settings.clamp === null;
   find("draw-data").hidden = settings.data !== "own";
   find("draw-source").hidden = settings.source !== "broad";
+  document.body.dataset.view = settings.view;
+  find("whole").firstChild.href = toHash({ ...settings, view: "full" });
   for (const layer of LAYERS)
     find(`show-${layer}`).checked = settings.show.includes(layer);
   for (const button of find("presets").querySelectorAll("button"))
@@ -365,8 +367,8 @@ const PRESET_OF = Object.fromEntries(
 );
 const presetSettings = (id) => {
   const { set } = PRESET_OF[id];
-  const { show, seed, width } = settings;
-  return { ...defaults(set.data), ...set, show, seed, width };
+  const { show, seed, width, view } = settings;
+  return { ...defaults(set.data), ...set, show, seed, width, view };
 };
 const fits = (id) =>
   toHash({ ...presetSettings(id), play: false }) ===
@@ -502,6 +504,7 @@ canvas.onpointerdown = (event) => {
   dirty = true;
 };
 canvas.onpointermove = (event) => {
+  find("probe").setAttribute("aria-live", "off");
   if (pen.on) pen.move(picture.at(event));
   else if (event.pointerType === "mouse") lookAt(picture.at(event));
   dirty = true;
@@ -519,6 +522,7 @@ canvas.onkeydown = (event) => {
   }[event.key];
   const far = event.shiftKey ? 0.3 : 0.1;
   if (move) {
+    find("probe").setAttribute("aria-live", running ? "off" : "polite"); // while f moves, it would never be silent
     const [a, b] = pen.on ? pen.place : (place ?? [0, 0]);
     const next = [a + far * move[0], b + far * move[1]];
     if (pen.on) pen.move(next);

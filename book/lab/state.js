@@ -34,6 +34,7 @@ const COMMON = {
   drawing: [],
   shape: [],
   play: false,
+  view: "full", // or "plane": the plane alone, for a page that has the lab in a frame
 };
 /** lambda and distance of the book's recipes (ignbook/recipes.py). */
 const OWN = {
@@ -97,11 +98,20 @@ const FIELDS = {
     read: (text) => (text === "1" ? true : undefined),
     write: (value) => (value ? "1" : "0"),
   },
+  view: oneOf({ full: 1, plane: 1 }),
 };
+
+function plain(hash) {
+  try {
+    return decodeURIComponent(hash.replace(/^#/, ""));
+  } catch {
+    return ""; // a lone per cent sign
+  }
+}
 
 /** The settings that an address asks for; what it doesn't name, or names wrongly, is as the data set has it. */
 export function fromHash(hash) {
-  const [data, ...rest] = decodeURIComponent(hash.replace(/^#/, "")).split("-");
+  const [data, ...rest] = plain(hash).split("-");
   const settings = defaults(Object.hasOwn(DATA, data) ? data : "ring");
   for (let i = 0; i + 1 < rest.length; i += 2) {
     const field = Object.hasOwn(FIELDS, rest[i]) ? FIELDS[rest[i]] : null;

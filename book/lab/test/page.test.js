@@ -108,7 +108,7 @@ test("settings go into the address and come back", () => {
       distance: "l2",
       idempotence: 0,
     },
-    { ...defaults("ring"), show: ["z", "heat"], play: true },
+    { ...defaults("ring"), show: ["z", "heat"], play: true, view: "plane" },
   ])
     assert.deepEqual(fromHash(toHash(settings)), settings);
 });
@@ -147,6 +147,7 @@ test("nonsense in an address is left out, and numbers stay in their range", () =
     usual,
   );
   assert.deepEqual(fromHash("#constructor"), defaults("ring"));
+  assert.deepEqual(fromHash("#moons%"), defaults("ring"));
   assert.equal(fromHash("#ring-lambda-99").lambda, 1.5);
   assert.deepEqual(fromHash("#own-drawing-<script>").drawing, []);
 });
@@ -180,4 +181,19 @@ test("a training repeats itself, and learns the ring a little", () => {
 
 test("the nearest of several", () => {
   assert.deepEqual(nearest(0.9, 0, [0, 0, 1, 0]).index, 1);
+});
+
+/** f(z) of a broken training after some steps. */
+function broken(id, steps) {
+  const { set } = PRESETS.flatMap(({ list }) => list).find((p) => p.id === id);
+  const trainer = new Trainer({ ...defaults(set.data), ...set });
+  for (let i = 0; i < steps; i++) trainer.step();
+  return trainer.network.apply(trainer.draw().z);
+}
+
+test("the constant is one point, and without the path through the outer f all runs away", () => {
+  const one = broken("constant", 500);
+  const first = one.map((_, i) => one[i % 2]);
+  assert.ok(one.every((v, i) => Math.abs(v - first[i]) < 0.3));
+  assert.ok(broken("nograd", 150).some((v) => Math.abs(v) > 20));
 });
