@@ -267,12 +267,14 @@ def test_nothing_keeps_readers_out(lab, axe, width, scheme):  # noqa: F811
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_a_frame_can_hold_the_plane_alone(lab):
+def test_a_frame_can_hold_the_plane_alone(lab, axe):  # noqa: F811
     page = lab("#moons-view-plane", viewport={"width": 400, "height": 600})
     assert page.locator("#play").is_visible() and not page.locator("#lambda").is_visible()
     assert page.evaluate("document.documentElement.scrollHeight") <= 600
     page.click("#play")
     page.wait_for_function("ignLab.state().step > 0")
+    page.evaluate(axe)
+    assert not page.evaluate(BARRIERS)
     with page.context.expect_page() as opened:
         page.click("#whole a")
     opened.value.wait_for_function("window.ignLab")
