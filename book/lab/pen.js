@@ -5,11 +5,10 @@ const APART = 0.06; // points of a stroke are no closer than this
 const MOST = 400; // points, so that they fit into an address
 
 export class Pen {
-  /** changed(strokes): called whenever a stroke has ended. */
-  constructor(picture, changed) {
+  /** changed(strokes): to be set; called whenever a stroke has ended. */
+  constructor(picture) {
     Object.assign(this, {
       picture,
-      changed,
       on: false,
       down: false,
       place: [0, 0],

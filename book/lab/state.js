@@ -30,7 +30,7 @@ const COMMON = {
   width: 64,
   seed: 0,
   rule: "right",
-  show: ["x", "z", "fz", "lines", "heat"],
+  show: ["x", "z", "fz", "lines", "heat", "orbit"],
   drawing: [],
   shape: [],
   play: false,
