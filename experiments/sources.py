@@ -51,7 +51,9 @@ def measured(model: ign_core.Model, held_out, network, n: int, damaged: int = DA
     return result
 
 
-def main(out: Path = Path("runs"), results: Path = RESULTS, part: int = 0, of: int = 1, threads: int = 1, n: int = 2_000) -> None:
+def main(
+    out: Path = Path("runs"), results: Path = RESULTS, part: int = 0, of: int = 1, threads: int = 1, n: int = 2_000
+) -> None:
     """Train and measure the runs.
 
     Args:
