@@ -318,8 +318,12 @@ def _check_split(split: str, known: tuple[str, ...]) -> None:
         raise ValueError(f"split {split!r} is unknown; use one of: {', '.join(map(repr, known))}.")
 
 
+@door
 def shuffled(n: int) -> Tensor:
-    """A permutation of n indices, always the same: measures take the first test images of it, validation has the second half."""
+    """A permutation of n indices, always the same: measures take the first test images of it, validation has the second half.
+
+    ValueError: n is below 0 or above 10 million."""
+    checks.between("n", n, 0, 10**7)
     return torch.randperm(n, generator=torch.Generator().manual_seed(2024))
 
 

@@ -227,7 +227,7 @@ def test_unknown_names_and_splits_get_one_sentence():
         ignbook.data.load("mnits")
     one_sentence(caught)
     for split in ("valid", "Train", ""):
-        with pytest.raises(ValueError, match="is unknown; use 'train' or 'test'") as caught:
+        with pytest.raises(ValueError, match="is unknown; use one of: 'train', 'test', 'validation'") as caught:
             ignbook.data.load("mnist", split)
         one_sentence(caught)
 

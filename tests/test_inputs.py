@@ -133,6 +133,7 @@ CALLS: dict[ModuleType, dict[str, dict]] = {
     ignbook.data: {
         "manifold": {"name": "ring"},
         "points": {"name": "ring", "n": 9, "seed": 0},
+        "shuffled": {"n": 9},
         "draw_attributes": {"n": 2, "generator": G},
         "draw_faces": {"attributes": ATTRIBUTES[:2], "size": 16},
         "check_attributes": {"attributes": ATTRIBUTES},
