@@ -54,20 +54,24 @@ def bridged(narrow: ign_core.Model, y: torch.Tensor, bridge) -> dict[str, torch.
     return {"bridge": ignbook.metrics.projected(narrow.f, several[0]), f"bridge of {DRAWS}": torch.cat(best)}
 
 
+def judged(found: dict[str, torch.Tensor], clean: torch.Tensor, network, real: torch.Tensor) -> dict[str, dict[str, float]]:
+    """{measure: {kind: value}} of `found`, images by kind: L1 to the clean ones, KID to features of others, share of colour."""
+    return {
+        "L1": {kind: ign_core.l1(x, clean).mean().item() for kind, x in found.items()},
+        "KID": {kind: ignbook.metrics.kernel(real, ignbook.metrics.features_of(network, x)) for kind, x in found.items()},
+        "colour": {kind: colour(x) / colour(clean) for kind, x in found.items()},
+    }
+
+
 def damaged(models: dict, clean: torch.Tensor, network, real: torch.Tensor) -> dict:
     nets, rows = {name: model.f for name, model in models.items()}, {}
     for name, strength in {"none": 0.0, **HELD, **OTHER}.items():
         y = clean
         if name != "none":
             y = ignbook.projector.corrupt(clean, name, strength, torch.Generator().manual_seed(1))
-        row = {"held": name in HELD, "strength": strength, "L1": {}, "KID": {}, "colour": {}}
         found = kinds(nets, y) | (bridged(models["narrow"], y, BRIDGES[name]) if name in BRIDGES else {})
-        for kind, x in found.items():
-            row["L1"][kind] = ign_core.l1(x, clean).mean().item()
-            row["KID"][kind] = ignbook.metrics.kernel(real, ignbook.metrics.features_of(network, x))
-            row["colour"][kind] = colour(x) / colour(clean)
-        rows[name] = row
-        print(name, row, flush=True)
+        rows[name] = {"held": name in HELD, "strength": strength} | judged(found, clean, network, real)
+        print(name, rows[name], flush=True)
     return rows
 
 

@@ -24,7 +24,6 @@ import ignbook.baselines  # noqa: E402
 import ignbook.checkpoints  # noqa: E402
 import ignbook.data  # noqa: E402
 import ignbook.metrics  # noqa: E402
-import ignbook.plots  # noqa: E402
 import ignbook.projector  # noqa: E402
 import ignbook.recipes  # noqa: E402
 
@@ -40,14 +39,7 @@ def measured(model: ign_core.Model, held_out, network, n: int, damaged: int = DA
     clean, others = clean[:damaged], ignbook.metrics.features_of(network, held_out[order[damaged : 2 * damaged]])
     for name in ("grey", "sketch"):
         y = ignbook.projector.corrupt(clean, name, broad.HELD[name], torch.Generator().manual_seed(1))
-        result[name] = {
-            kind: {
-                "L1": ign_core.l1(x, clean).mean().item(),
-                "KID": ignbook.metrics.kernel(others, ignbook.metrics.features_of(network, x)),
-                "colour": broad.colour(x) / broad.colour(clean),
-            }
-            for kind, x in broad.kinds({"f": model.f}, y).items()
-        }
+        result[name] = broad.judged(broad.kinds({"f": model.f}, y), clean, network, others)
     return result
 
 

@@ -6,8 +6,7 @@ It will miss them by a little, as it misses x, and what it does make of them is 
 whatever a few more applications make of that, it is to come back.
 """
 
-from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +25,6 @@ class Settling:
 
     first: nn.Module
     shares: dict[str, float]
-    _moved: dict[str, nn.Module] = field(default_factory=dict)
 
     @classmethod
     def of(cls, recipe: ign_core.Recipe) -> "Settling":
@@ -59,10 +57,7 @@ class Settling:
 
     def answers(self, z: Tensor) -> Tensor:
         """f_0(z); of what is an image and no noise, f_0 of the nearest image whose values are in the range: (n, *shape) both."""
-        where = str(z.device)
-        if where not in self._moved:
-            self._moved[where] = deepcopy(self.first).to(z.device)
         if z.ndim == 4:  # points have no range
             noise = ignbook.checkpoints.counts(self.shares, len(z))[0]
             z = torch.cat([z[:noise], z[noise:].clamp(-1, 1)])
-        return self._moved[where](z)
+        return self.first.to(z.device)(z)
