@@ -475,3 +475,21 @@ def test_vendor_says_in_one_sentence_what_is_wrong_and_leaves_nothing(vendor, tm
         vendor.main(tmp_path / "book" / "_vendor")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "book").exists() or not os.listdir(tmp_path / "book")
+
+
+def test_the_lab_stands_in_the_pages(browser, book):
+    """In a frame that has the copy beside; without scripts the link is left, and on the first page the still picture."""
+    settings = {"viewport": {"width": 1280, "height": 900}}
+    for scripts in (True, False):
+        context = browser.new_context(java_script_enabled=scripts, **settings)
+        page = context.new_page()
+        for name in ("book/index.html", "notebooks/05_stability.html"):
+            page.goto((book / name).resolve().as_uri())
+            frame, link = page.locator("iframe.lab"), page.locator("p.lab-link a")
+            assert frame.is_visible() == scripts and link.get_attribute("href").startswith("../lab.html#ring")
+            if scripts:
+                frame.scroll_into_view_if_needed()
+                page.frame_locator("iframe.lab").locator("#play").wait_for()
+        page.goto((book / "book/index.html").resolve().as_uri())
+        assert page.locator("img.cover").is_visible() != scripts
+        context.close()

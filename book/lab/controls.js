@@ -145,7 +145,7 @@ export function reflect() {
   for (const button of find("presets").querySelectorAll("button"))
     button.setAttribute(
       "aria-pressed",
-      String(fits(button.id.replace("break-", ""))),
+      String(isSet(presetSettings(button.id.replace("break-", "")))),
     );
   const hash = toHash({ ...lab.settings, play: false });
   if (hash !== location.hash)
@@ -159,13 +159,13 @@ export function reflect() {
 
 addEventListener("hashchange", () => {
   const wanted = fromHash(location.hash);
-  if (
-    toHash({ ...wanted, play: false }) ===
-    toHash({ ...lab.settings, play: false })
-  )
-    return;
-  adopt(wanted);
+  if (!isSet(wanted)) adopt(wanted);
 });
+
+/** Whether these settings are the reader's, playing or not. */
+const isSet = (settings) =>
+  toHash({ ...settings, play: false }) ===
+  toHash({ ...lab.settings, play: false });
 
 function adopt(wanted) {
   pause();
@@ -188,10 +188,6 @@ const presetSettings = (id) => {
   const { show, seed, width, view } = lab.settings;
   return { ...defaults(set.data), ...set, show, seed, width, view };
 };
-const fits = (id) =>
-  toHash({ ...presetSettings(id), play: false }) ===
-  toHash({ ...lab.settings, play: false });
-
 for (const { heading, list } of [
   { heading: "", list: [WORKING] },
   ...PRESETS,

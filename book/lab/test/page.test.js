@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import {
   DATA,
@@ -138,6 +139,19 @@ test("addresses for people", () => {
   assert.equal(fromHash("#ring-lambda-0.5").lambda, 0.5);
   assert.equal(toHash(defaults("ring")), "#ring");
   assert.deepEqual(fromHash(""), defaults("ring"));
+});
+
+test("the book's addresses say what the lab understands", () => {
+  const book = new URL("../../../", import.meta.url);
+  const pages = ["notebooks/", "book/"].flatMap((folder) =>
+    readdirSync(new URL(folder, book))
+      .filter((name) => /\.(ipynb|md)$/.test(name))
+      .map((name) => readFileSync(new URL(folder + name, book), "utf8")),
+  );
+  const found = pages.flatMap((text) => text.match(/lab\.html#[^)]+/g) ?? []);
+  assert.ok(found.length >= 5);
+  for (const hash of found.map((link) => link.replace("lab.html", "")))
+    assert.equal(toHash(fromHash(hash)), hash);
 });
 
 test("nonsense in an address is left out, and numbers stay in their range", () => {
