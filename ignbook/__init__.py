@@ -16,6 +16,7 @@ MODULES = (
     "layers",
     "metrics",
     "notebooks",
+    "panels",
     "plots",
     "projector",
     "recipes",

@@ -487,7 +487,7 @@ def _execute(path: Path) -> None:
     import ignbook.checkpoints
 
     notebook = nbformat.read(path, as_version=4)
-    environment = {"OMP_NUM_THREADS": "1"} | os.environ
+    environment = {"OMP_NUM_THREADS": "1"} | os.environ | {"IGN_STATIC": "1"}  # what is stored has no panels
     client = NotebookClient(notebook, timeout=600, kernel_name="python3", record_timing=False,
                             resources={"metadata": {"path": str(path.parent)}})  # fmt: skip
     client.execute(env=environment)

@@ -20,6 +20,7 @@ import ign_core
 import ignbook.data
 import ignbook.latent
 import ignbook.metrics
+import ignbook.panels
 import ignbook.plots
 import ignbook.projector
 import ignbook.recipes
@@ -130,6 +131,12 @@ CALLS: dict[ModuleType, dict[str, dict]] = {
         "equilibria": {"game": GAME, "parts": 3},
         "play": {"game": GAME, "start": LAW, "steps": 9, "rate": 0.1},
     },
+    ignbook.panels: {
+        "static": {},
+        "projector": {"models": {"f": MODEL}, "x": X3},
+        "walk": {"model": MODEL},
+        "train": {"recipe": ignbook.recipes.ring},
+    },
     ignbook.data: {
         "manifold": {"name": "ring"},
         "points": {"name": "ring", "n": 9, "seed": 0},
@@ -139,6 +146,7 @@ CALLS: dict[ModuleType, dict[str, dict]] = {
         "check_attributes": {"attributes": ATTRIBUTES},
         "add_noise": {"x": X3, "sigma": 0.1, "generator": G},
         "load": {"name": "digits8", "split": "test", "size": 32},
+        "real": {"name": "digits8", "split": "test", "size": 32},
         "sketch_pairs": {"split": "nonesuch"},
         "fetch": {"name": "nonesuch"},
         "drift_ratio": {"model": MODEL, "x": X3, "data": X3},
