@@ -173,14 +173,6 @@ def _is_shipped(path: Path) -> bool:
     return path.resolve().parent == ignbook.checkpoints.shipped("checkpoints").resolve()
 
 
-def _real(name: str, size: int | None, split: str, what: str) -> ignbook.data.Images:
-    """`ignbook.data.load`, without its stand-ins.  ValueError: the data is not to be had here."""
-    data = ignbook.data.load(name, split, size)
-    if data.card["name"].split("-")[0] in ignbook.data.STAND_INS and name not in ignbook.data.STAND_INS:
-        raise ValueError(f"{what} on {name}, which is not to be had here; set IGN_DATA, see the README.")
-    return data
-
-
 def _classifier(recipe: ignbook.recipes.ClassifierRecipe):
     def classifier(
         out: Path = RUNS, recipe: Annotated[ignbook.recipes.ClassifierRecipe, tyro.conf.OmitArgPrefixes] = recipe
@@ -231,7 +223,7 @@ def sweep(family: Annotated[str, tyro.conf.Positional], out: Path = RUNS, result
         if Path(f"{written}.json").exists():
             continue
         held_out = "validation" if family in ignbook.recipes.CHOOSING else "test"
-        data, test = (_real(recipe.data, recipe.size, split, f"{run} is to be trained") for split in ("train", held_out))
+        data, test = (ignbook.data.real(recipe.data, split, recipe.size) for split in ("train", held_out))
         network = ignbook.metrics.load_feature_network(ignbook.recipes.feature_network(recipe.data))
         course = _Course(
             folder / "course.json",
@@ -289,7 +281,7 @@ def evaluate(name: Annotated[str, tyro.conf.Positional], n: int = 5_000, seed: i
         )
     if _is_shipped(path) and not shipped:
         raise ValueError(f"{name} is shipped, and its card would be changed; give --shipped for that, or the path of a copy.")
-    train, test = (_real(data, size, split, f"{name} is to be measured") for split in ("train", "test"))
+    train, test = (ignbook.data.real(data, split, size) for split in ("train", "test"))
     network = ignbook.metrics.load_feature_network(ignbook.recipes.feature_network(data))
     metrics = ignbook.metrics.evaluate(model, network, train, test, n=n, seed=seed)
     ignbook.checkpoints.write_card(path, {"metrics": metrics})

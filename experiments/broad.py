@@ -1,4 +1,4 @@
-"""What a broad source changes: narrow f, broad f, a denoiser and a restorer on damage that the broad source held, and on other.
+"""What a broad source changes: f narrow, broad, broad and settled, a denoiser, a restorer, on damage that it held and other.
 
     python experiments/broad.py     writes results/broad.json, in half an hour on one core
 
@@ -6,6 +6,7 @@ For each kind of damage: L1 to the clean image, KID to other real images, and co
 Pencil sketches: KID to photos, and the mean rank of the right photo by two readings of the features.  Chapter 8.
 """
 
+import json
 import sys
 from pathlib import Path
 
@@ -63,14 +64,20 @@ def judged(found: dict[str, torch.Tensor], clean: torch.Tensor, network, real: t
     }
 
 
-def damaged(models: dict, clean: torch.Tensor, network, real: torch.Tensor) -> dict:
+def damaged(models: dict, clean: torch.Tensor, network, real: torch.Tensor, kept: dict) -> dict:
+    """A row for each kind of damage, of the models that are to be measured; kept: rows that have the others."""
     nets, rows = {name: model.f for name, model in models.items()}, {}
     for name, strength in {"none": 0.0, **HELD, **OTHER}.items():
         y = clean
         if name != "none":
             y = ignbook.projector.corrupt(clean, name, strength, torch.Generator().manual_seed(1))
-        found = kinds(nets, y) | (bridged(models["narrow"], y, BRIDGES[name]) if name in BRIDGES else {})
-        rows[name] = {"held": name in HELD, "strength": strength} | judged(found, clean, network, real)
+        found = kinds(nets, y)
+        if "narrow" in models and name in BRIDGES:
+            found |= bridged(models["narrow"], y, BRIDGES[name])
+        measures = judged(found, clean, network, real)
+        of_others = kept.get(name, {})
+        rows[name] = {"held": name in HELD, "strength": strength}
+        rows[name] |= {measure: of_others.get(measure, {}) | row for measure, row in measures.items()}
         print(name, rows[name], flush=True)
     return rows
 
@@ -94,31 +101,38 @@ def pencil(nets: dict, network) -> dict:
 def main(
     narrow: str = "faces-narrow",
     broad: str = "faces",
+    settled: str = "faces-settled",
     denoiser: str = "faces-denoise",
     restorer: str = "faces-restore",
     n: int = 500,
+    keep: bool = False,
     out: Path = OUT,
 ) -> None:
-    """Measure four models on the same images.
+    """Measure five models on the same images.
 
     Args:
         narrow: An IGN trained on noise and data alone, a shipped checkpoint's name or a path.
         broad: One whose source held damaged data.
+        settled: The same, after it has learnt to repeat its answers.
         denoiser: A denoising autoencoder.
         restorer: One that was trained with pairs on the damage that the broad source holds.
         n: Test images.
+        keep: The rows of models whose weights are those that the file at `out` was written with; true of the same code alone.
         out: The JSON file to write.
     """
-    paths = {"narrow": narrow, "broad": broad, "denoiser": denoiser, "restorer": restorer}
+    paths = {"narrow": narrow, "broad": broad, "settled": settled, "denoiser": denoiser, "restorer": restorer}
     models = {name: ignbook.baselines.load(path) for name, path in paths.items()}
-    nets = {name: model.f for name, model in models.items()}
     data = models["narrow"].card["recipe"]["data"]
-    test, network = ignbook.data.load(data, "test"), ignbook.metrics.load_feature_network(ignbook.recipes.feature_network(data))
+    test, network = ignbook.data.real(data, "test"), ignbook.metrics.load_feature_network(ignbook.recipes.feature_network(data))
     order = ignbook.metrics.in_random_order(test)
     clean, others = test[order[TRIED : TRIED + n]], test[order[TRIED + n : TRIED + 2 * n]]
     real = ignbook.metrics.features_of(network, others)
     about = {name: {k: model.card[k] for k in ("recipe", "images", "sha256")} for name, model in models.items()}
-    result = {"n": n, "data": test.card, "models": about, "damage": damaged(models, clean, network, real)}
+    before = json.loads(out.read_text()) if keep else {"models": {}, "damage": {}}
+    fresh = {name: model for name, model in models.items() if about[name] != before["models"].get(name)}
+    result = {"n": n, "data": test.card, "models": about}
+    result |= {"damage": damaged(fresh, clean, network, real, before["damage"])}
+    nets = {name: model.f for name, model in models.items()}
     ignbook.checkpoints.write_json(out, result | {"pencil": pencil(nets, network)})
 
 

@@ -142,7 +142,7 @@ def main(name: tyro.conf.Positional[str], n: int = 1_000, out: Path | None = Non
     model = ign_core.load(name)
     f, source, data = model.f, model.source, model.card["recipe"]["data"]
     test, network, g = (
-        ignbook.data.load(data, "test"),
+        ignbook.data.real(data, "test"),
         ignbook.metrics.load_feature_network(ignbook.recipes.feature_network(data)),
         torch.Generator().manual_seed(0),
     )

@@ -88,8 +88,8 @@ def sketches(f, denoise, network) -> dict:
 
 def foreign(f, denoise, clean: torch.Tensor, n: int) -> dict[str, dict[str, float]]:
     """Drift as a detector of another data set: digits before the face model, clothes before the digit model."""
-    digits = ignbook.data.load("mnist", "test")[torch.arange(n)]
-    clothes = ignbook.data.load("fashion", "test")[torch.arange(n)]
+    digits = ignbook.data.real("mnist", "test")[torch.arange(n)]
+    clothes = ignbook.data.real("fashion", "test")[torch.arange(n)]
     enlarged = F.interpolate(digits, clean.shape[2:], mode="bilinear").expand(-1, 3, -1, -1)
     cases = {"digits before the face model": (f, clean, enlarged), "the same by the denoiser's change": (denoise, clean, enlarged),
              "clothes before the digit model": (ign_core.load("mnist-narrow").f, digits, clothes)}  # fmt: skip
@@ -130,7 +130,7 @@ def main(f: tyro.conf.Positional[str], denoise: tyro.conf.Positional[str], n: in
         raise ValueError(
             f"{denoise} was trained on {other.card['recipe']['data']} and {f} on {data}; give two models of the same data."
         )
-    test, network = ignbook.data.load(data, "test"), ignbook.metrics.load_feature_network(ignbook.recipes.feature_network(data))
+    test, network = ignbook.data.real(data, "test"), ignbook.metrics.load_feature_network(ignbook.recipes.feature_network(data))
     order = ignbook.metrics.in_random_order(test)
     clean, others = test[order[:n]], test[order[n : 2 * n]]
     real = ignbook.metrics.features_of(network, others)

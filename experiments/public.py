@@ -74,7 +74,7 @@ def main(assets: tyro.conf.Positional[Path], out: Path = OUT) -> None:
         assets: The folder with the pictures.
         out: The JSON file to write.
     """
-    classifier, test, train = ignbook.metrics.load_classifier(), ignbook.data.load("mnist", "test"), ignbook.data.load("mnist")
+    classifier, test, train = ignbook.metrics.load_classifier(), ignbook.data.real("mnist", "test"), ignbook.data.real("mnist")
     real = ignbook.metrics.features_of(classifier, test[ignbook.metrics.in_random_order(test)[:5_000]])
     rows = {}
     for k, name in enumerate(ignbook.metrics.APPLICATIONS, start=1):

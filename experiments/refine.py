@@ -7,6 +7,7 @@ the range [-1, 1], which is 2 long.  Of digits also the classifier's accuracy on
 that isn't cut to the range.  Chapters 6 and 8.
 """
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -57,27 +58,32 @@ def measured(model: ign_core.Model, clean: torch.Tensor, labels: torch.Tensor, n
     return result
 
 
-def main(names: Annotated[list[str], tyro.conf.Positional], n: int = 3_000, out: Path | None = None) -> None:
+def main(
+    names: Annotated[list[str], tyro.conf.Positional], n: int = 3_000, keep: bool = False, out: Path | None = None
+) -> None:
     """Follow the orbits of some models of one data set.
 
     Args:
         names: Shipped checkpoints' names, or paths.
         n: Samples, and test images in random order.
+        keep: The rows of models whose weights are those that the file at `out` was written with; true of the same code alone.
         out: The JSON file to write; refine-DATA.json among the shipped results by default.
     """
     models = {Path(name).name: ignbook.baselines.load(name) for name in names}
     (data, size), *others = {(m.card["recipe"]["data"], m.card["recipe"]["size"]) for m in models.values()}
     if others:
         raise SystemExit("these models are of different data; give those of one.")
-    test = ignbook.data.load(data, "test", size)
+    test = ignbook.data.real(data, "test", size)
     network = ignbook.metrics.load_feature_network(ignbook.recipes.feature_network(data))
     index = ignbook.metrics.in_random_order(test)[:n]
     clean, labels = test[index], test.labels[index]
-    real, rows = ignbook.metrics.features_of(network, clean), {}
+    path = out or ignbook.checkpoints.shipped("results") / f"refine-{data}.json"
+    real, rows = ignbook.metrics.features_of(network, clean), json.loads(path.read_text())["models"] if keep else {}
     for name, model in models.items():
+        if rows.get(name, {}).get("sha256") == model.card["sha256"]:
+            continue
         rows[name] = {"sha256": model.card["sha256"]} | measured(model, clean, labels, network, real)
         print(name, rows[name], flush=True)
-    path = out or ignbook.checkpoints.shipped("results") / f"refine-{data}.json"
     ignbook.checkpoints.write_json(path, {"n": len(clean), "data": test.card, "models": rows})
 
 

@@ -61,7 +61,7 @@ def main(
         written, folder = results / f"{run}.json", out / "source" / run
         if written.exists():
             continue
-        data, held_out = (ignbook.data.load(recipe.data, split, recipe.size) for split in ("train", "validation"))
+        data, held_out = (ignbook.data.real(recipe.data, split, recipe.size) for split in ("train", "validation"))
         resume = (folder / f"{recipe.name}.train.safetensors").exists()
         model = ignbook.baselines.train(recipe, data, folder=folder, resume=resume)
         ign_core.save(model, folder / recipe.name)

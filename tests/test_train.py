@@ -237,7 +237,7 @@ def test_evaluate_writes_into_a_shipped_card_only_when_told(tmp_path, monkeypatc
     data = ignbook.data.load("digits8")
     monkeypatch.setattr(ignbook.checkpoints, "shipped", lambda folder: tmp_path)
     monkeypatch.setattr(train, "RUNS", tmp_path / "runs")
-    monkeypatch.setattr(train, "_real", lambda *_: data)
+    monkeypatch.setattr(ignbook.data, "real", lambda *_: data)
     monkeypatch.setattr(ignbook.metrics, "load_feature_network", lambda name: None)
     monkeypatch.setattr(ignbook.metrics, "evaluate", lambda *_, **__: {"n": 3})
     monkeypatch.setattr(ignbook.metrics, "table", str)
@@ -257,9 +257,7 @@ def test_evaluate_does_not_measure_against_a_stand_in(tmp_path, monkeypatch):
     before = (tmp_path / "faces.json").read_bytes()
     load = ignbook.data.load
     monkeypatch.setattr(ignbook.data, "load", lambda name, split="train", size=None: load("digits8", split, size))
-    with pytest.raises(
-        ValueError, match="faces is to be measured on celeba64, which is not to be had here; set IGN_DATA"
-    ) as caught:
+    with pytest.raises(ValueError, match="this takes celeba64, which is not to be had here; set IGN_DATA") as caught:
         train.main(["evaluate", str(tmp_path / "faces")])
     one_sentence(caught)
     assert (tmp_path / "faces.json").read_bytes() == before
