@@ -220,7 +220,7 @@ export class Autoencoder {
       numbers,
       (p, j) => fromCode.weight.numbers[p * numbers + j],
       fromCode.bias &&
-        ((j) => fromCode.bias.numbers[Math.floor(j / side ** 2)]),
+        ((j) => fromCode.bias.numbers[Math.floor(j / pixels.area)]),
     );
     const first = new Activation(decoder[0].norm, deepest, side, 0);
     const ups = decoder.slice(1).flatMap(({ weight, bias, norm }, i) => {

@@ -45,12 +45,18 @@ function taps(from, length, start, side, filter) {
 
 /**
  * One channel, {data, width, height}, of which the box {left, top, wide, high} is taken -> {data, width, height}.
- * rounded: to bytes, after each of the two directions, as Pillow does it.
+ * rounded: to bytes, after each of the two directions, as Pillow does it; tall images begin with the columns.
  */
 function resized(image, box, width, height, filter, rounded) {
-  const { left, top, wide, high } = box;
+  if (image.height > image.width) {
+    const { left, top, wide, high } = box;
+    const turned = { left: top, top: left, wide: high, high: wide };
+    return flipped(
+      resized(flipped(image), turned, height, width, filter, rounded),
+    );
+  }
   const round = rounded ? byte : (v) => v;
-  const across = taps(image.width, wide, left, width, filter);
+  const across = taps(image.width, box.wide, box.left, width, filter);
   const half = new Float64Array(image.height * width);
   for (let y = 0; y < image.height; y++)
     across.forEach(({ first, weights }, x) => {
@@ -60,7 +66,7 @@ function resized(image, box, width, height, filter, rounded) {
       half[y * width + x] = round(sum);
     });
   const data = new Float64Array(height * width);
-  taps(image.height, high, top, height, filter).forEach(
+  taps(image.height, box.high, box.top, height, filter).forEach(
     ({ first, weights }, y) => {
       for (let x = 0; x < width; x++) {
         let sum = 0;
@@ -71,6 +77,14 @@ function resized(image, box, width, height, filter, rounded) {
     },
   );
   return { data, width, height };
+}
+
+function flipped({ data, width, height }) {
+  const turned = new Float64Array(data.length);
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++)
+      turned[x * height + y] = data[y * width + x];
+  return { data: turned, width: height, height: width };
 }
 
 const whole = (image) => ({
