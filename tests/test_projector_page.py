@@ -205,6 +205,12 @@ def test_missing_weights_are_told_in_one_sentence(browser, tmp_path):  # noqa: F
     page.goto((tmp_path / "projector.html").as_uri())
     page.wait_for_function("document.getElementById('status').textContent.includes('lab-weights-mnist.js')")
     assert "make html" in page.inner_text("#status")
+    failed = []
+    page.on("pageerror", failed.append)
+    page.select_option("#corruption", "noise")
+    page.click("#draw")
+    page.wait_for_timeout(200)
+    assert not failed
     page.close()
 
 
@@ -387,6 +393,17 @@ def test_nothing_keeps_readers_out(projector, axe, width, scheme):  # noqa: F811
     problems += page.evaluate(BARRIERS)
     assert not problems, "\n".join(problems)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_on_a_small_screen_a_strip_shows_what_is_out_of_sight(projector):
+    page = projector(viewport={"width": 360, "height": 600})
+    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_function("document.getElementById('strip').hidden")
+    page.focus("#path")
+    page.wait_for_function("!document.getElementById('strip').hidden")
+    assert page.locator("#strip canvas").count() == 2  # y and f(y)
+    strip, slider = (page.locator(name).bounding_box() for name in ("#strip", "#path"))
+    assert strip["y"] + strip["height"] <= 601 and slider["y"] + slider["height"] <= strip["y"] + 1
 
 
 def test_it_is_fit_for_the_book_and_leads_to_the_lab_and_back(projector):

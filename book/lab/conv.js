@@ -193,7 +193,8 @@ export class Autoencoder {
   /** weights: as weights.js loads them.  plain: without the kernel. */
   constructor({ recipe, tensors }, { plain = false } = {}) {
     const { channels, size } = recipe;
-    Object.assign(this, { channels, size, shape: [channels, size, size] });
+    const length = channels * size * size;
+    Object.assign(this, { channels, size, length, shape: [channels, size] });
     const beside = "f.encoder.linear.weight" in tensors;
     const encoder = part(tensors, beside ? "f.encoder.deep." : "f.encoder.");
     const decoder = part(tensors, beside ? "f.decoder.0.deep." : "f.decoder.");

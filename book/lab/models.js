@@ -18,7 +18,7 @@ export const KINDS = {
         name: "mnist-paper",
         title: "The paper’s weights",
         about:
-          "its weights of the loss, under which f(z) collapses to few digits",
+          "trained with the paper’s weights of the three terms, f(z) has collapsed to few digits",
       },
     ],
   },

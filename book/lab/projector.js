@@ -8,6 +8,7 @@ import { KINDS } from "./models.js";
 import { Pad } from "./pad.js";
 import { Random } from "./random.js";
 import { Card, power, show } from "./results.js";
+import { Strip } from "./strip.js";
 import { load } from "./weights.js";
 
 const SAMPLES = 6;
@@ -44,6 +45,9 @@ function tell(sentence) {
   clearTimeout(spoken);
   spoken = setTimeout(() => (find("told").textContent = sentence), 600);
 }
+
+/** Says what went wrong, if anything does. */
+const attempt = (promise) => promise.catch((error) => say(error.message));
 
 // ------------------------------------------------------------------------------------------------------------ models
 
@@ -90,10 +94,15 @@ function draw() {
   if (!state.y) return;
   const k = Number(find("times").value);
   const said = [];
+  const seen = [state.y];
+  let shape;
   for (const name of listed()) {
     const there = ready.get(name);
-    if (there?.network.size ** 2 * there?.network.channels === state.y.length)
-      said.push(cards.get(name).draw(state.y, k, there));
+    if (!there || there.network.length !== state.y.length) continue;
+    const card = cards.get(name);
+    said.push(card.draw(state.y, k, there));
+    seen.push(card.shown);
+    shape = there.network.shape;
   }
   find("times-value").textContent =
     k === 0
@@ -101,6 +110,7 @@ function draw() {
       : `${k === 1 ? "once" : `${k} times`}: ${power(k)}`;
   find("times").setAttribute("aria-valuetext", find("times-value").textContent);
   if (!said.length) return;
+  strip.draw(seen, shape);
   state.first ??= performance.now();
   tell(`${state.called}. ${said.join("; ")}.`);
 }
@@ -116,8 +126,9 @@ function take(base, called, { noise = false, picture = null } = {}) {
 
 /** Damages what was taken, and shows it. */
 async function damage() {
+  if (!state.base) return;
   const { network } = await first();
-  if (state.base.length !== network.channels * network.size ** 2) return; // the kind has changed meanwhile
+  if (state.base.length !== network.length) return; // the kind has changed meanwhile
   const name = state.noise ? "none" : state.corruption;
   const corruption = CORRUPTIONS[name];
   const chance = new Random(state.chance, "corruption");
@@ -137,11 +148,7 @@ async function takePicture(picture, called) {
   const kind = state.kind;
   const { recipe } = await first();
   if (kind !== state.kind) return;
-  try {
-    take(prepare(picture, recipe), called, { picture });
-  } catch (error) {
-    say(error.message);
-  }
+  take(prepare(picture, recipe), called, { picture });
 }
 
 /** z at the place of the path that the slider shows. */
@@ -245,13 +252,9 @@ async function choose(kind) {
   find("samples").replaceChildren();
   pad.draw();
   arrange();
-  try {
-    if (state.picture) await takePicture(state.picture, state.called);
-    else await takeNoise();
-    await fillSamples();
-  } catch (error) {
-    say(error.message);
-  }
+  const { picture, called } = state;
+  await attempt(picture ? takePicture(picture, called) : takeNoise());
+  await attempt(fillSamples());
 }
 
 const kindOfHash = () => {
@@ -302,33 +305,31 @@ find("again").onclick = () => {
 find("times").oninput = draw;
 find("path").oninput = () => {
   tellPath();
-  takeNoise();
+  attempt(takeNoise());
 };
 find("draw").onclick = () => {
   state.draws += 2;
   find("path").value = 0;
   tellPath();
-  takeNoise();
+  attempt(takeNoise());
 };
 
 const pad = new Pad(find("pad"), {
   ink: () => KINDS[state.kind].ink,
   say,
   changed: (picture) =>
-    picture ? takePicture(picture, "your drawing") : takeNoise(),
+    attempt(picture ? takePicture(picture, "your drawing") : takeNoise()),
 });
 find("clear").onclick = () => pad.clear();
+const strip = new Strip(find("strip"), [find("y"), find("results")]);
 
 bindBringing({
   find,
   say,
-  async taken(source) {
-    try {
-      await takePicture(await pictureOf(source), "your image");
-    } catch (error) {
-      say(error.message);
-    }
-  },
+  taken: (source) =>
+    attempt(
+      pictureOf(source).then((picture) => takePicture(picture, "your image")),
+    ),
 });
 
 // ---------------------------------------------------------------------------------------------------------------- tests

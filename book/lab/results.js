@@ -68,6 +68,7 @@ export class Card {
     while (this.chain.length < k + 2)
       this.chain.push(network.apply(this.chain.at(-1)));
     const [now, next] = this.chain.slice(k, k + 2);
+    this.shown = now;
     show(this.image, now, network.shape);
     heat(this.heat, now, next, network.shape);
     this.drifts = Array.from({ length: k + 1 }, (_, i) =>
