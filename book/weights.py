@@ -37,7 +37,7 @@ def names() -> list[str]:
 
 def script(name: str) -> str:
     """One model as a script.  ValueError: its network is of a kind that the page can't compute."""
-    model = ignbook.baselines.load(name)
+    model = ignbook.baselines.load(ignbook.checkpoints.shipped("checkpoints") / name)
     recipe = model.card["recipe"]
     if (recipe["net"], recipe["source"]) != ("conv", "fourier") or recipe["norm"] not in ("group", "none"):
         raise ValueError(f"the page computes convolutions with group normalisation or none, and {name} is another kind of f.")

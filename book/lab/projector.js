@@ -375,7 +375,7 @@ find("check").onclick = async () => {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 find("slow").hidden = hasKernel();
 
-/** By which tests ask the page for what it computes; images and white numbers are flat lists. */
+/** By which tests ask the page for what it computes; images and white numbers are flat arrays. */
 window.ignProjector = {
   state: () => ({
     kind: state.kind,
