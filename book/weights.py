@@ -36,11 +36,14 @@ def names() -> list[str]:
 
 
 def script(name: str) -> str:
-    """One model as a script.  ValueError: its network is of a kind that the page can't compute."""
+    """One model as a script.  ValueError: it is of a kind that the page can't compute, or not yet measured."""
     model = ignbook.baselines.load(ignbook.checkpoints.shipped("checkpoints") / name)
     recipe = model.card["recipe"]
     if (recipe["net"], recipe["source"]) != ("conv", "fourier") or recipe["norm"] not in ("group", "none"):
         raise ValueError(f"the page computes convolutions with group normalisation or none, and {name} is another kind of f.")
+    usual = model.card.get("metrics", {}).get("rows", {}).get("real", {}).get("drift")
+    if usual is None:
+        raise ValueError(f"the card of {name} holds no drift of its data; run `python train.py evaluate {name} --shipped`.")
     y = model.source.sample(1, torch.Generator().manual_seed(0)).half()
     with torch.no_grad():
         fy = model.f(y.float())
@@ -51,7 +54,7 @@ def script(name: str) -> str:
     packed = squeeze.compress(halves.view(np.uint8).reshape(-1, 2).T.tobytes()) + squeeze.flush()
     content = {
         "recipe": {key: recipe.get(key, 0) for key in ("data", "size", "channels", "code", "linear", "norm")},
-        "drift": model.card["metrics"]["rows"]["real"]["drift"],
+        "drift": usual,
         "tensors": [[key, list(value.shape)] for key, value in tensors.items()],
         "data": base64.b85encode(packed).decode(),
     }
