@@ -5,20 +5,22 @@ CHAPTERS ?= $(wildcard notebooks/*.ipynb)
 export IGN_PROFILE ?= quick
 # one thread for each chapter, and two chapters at a time: faster than the reverse, and sums keep their order
 export OMP_NUM_THREADS ?= 1
+# what book/weights.py writes for the projector's page; it writes all of them, so one stands for all
+WEIGHTS := book/_weights/lab-weights-mnist.js
 
 .PHONY: book html test chapters notebooks margins minutes lint constraints clean
 
-book: .venv/ready book/_vendor/ready ## train on MNIST live, execute every chapter, build the book
+book: .venv/ready book/_vendor/ready $(WEIGHTS) ## train on MNIST live, execute every chapter, build the book
 	rm -rf _build/live && mkdir -p _build/live
 	cp -R _config.yml _toc.yml book notebooks _build/live
 	$(BIN)/python -m ignbook.notebooks $(patsubst %,_build/live/%,$(wildcard notebooks/*.ipynb))
 	$(BIN)/jupyter-book build _build/live --path-output . -W --keep-going -n
 	@echo "open _build/html/index.html"
 
-html: .venv/ready book/_vendor/ready ## build the book from the committed outputs, in seconds
+html: .venv/ready book/_vendor/ready $(WEIGHTS) ## build the book from the committed outputs, in seconds
 	$(BIN)/jupyter-book build . -W --keep-going -n
 
-test: .venv/ready ## modules, then every chapter against its stored outputs
+test: .venv/ready $(WEIGHTS) ## modules, then every chapter against its stored outputs
 	$(BIN)/python -m pytest -n 2 tests
 	$(MAKE) chapters
 
@@ -51,5 +53,8 @@ book/_vendor/ready: .venv/ready book/vendor.py
 	$(BIN)/python book/vendor.py
 	touch $@
 
+$(WEIGHTS): .venv/ready book/weights.py book/lab/models.js $(wildcard ignbook/shipped/checkpoints/*)
+	$(BIN)/python book/weights.py
+
 clean: ## everything that the other targets made, except .venv
-	rm -rf _build build book/_vendor
+	rm -rf _build build book/_vendor book/_weights

@@ -10,6 +10,7 @@ python train.py evaluate 11_collapse             draw a chapter's figures and ta
 python train.py sweep remedies                   train and measure a family of runs, a results file each
 python train.py fetch celeba64                   download a data set that the book never downloads unasked
 python train.py export mnist --out mnist.safetensors --half      weights alone, in half precision
+python train.py export mnist --onnx --half       f as runs/mnist.onnx, for other programs
 fabric run --devices 2 train.py mnist            the same on several devices
 
 evaluate, sample, project and export take a path, or a NAME: then the newer of runs/NAME and the shipped checkpoint.
@@ -372,15 +373,24 @@ def fetch(name: Annotated[str, tyro.conf.Positional]) -> None:
     print(f"{name} is in the cache")
 
 
-def export(name: Annotated[str, tyro.conf.Positional], out: Path, half: bool = False) -> None:
+def export(name: Annotated[str, tyro.conf.Positional], out: Path | None = None, half: bool = False, onnx: bool = False) -> None:
     """Write a checkpoint's f alone, to be shipped elsewhere.
 
     Args:
         name: A checkpoint's name or path.
-        out: Path of the new checkpoint.
+        out: Path of the new checkpoint, or of the ONNX file, which is runs/NAME.onnx otherwise.
         half: Store 16-bit floats.
+        onnx: Write an ONNX file, with input y and output fy; needs the extra `onnx`.
     """
-    model = ignbook.baselines.load(_checkpoint(name))
+    if out is None and not onnx:
+        raise ValueError("--out is missing; give the path of the new checkpoint.")
+    path = _checkpoint(name)
+    model = ignbook.baselines.load(path)
+    if onnx:
+        out = out or RUNS / f"{path.name}.onnx"
+        ignbook.checkpoints.write_file(out, ignbook.exchange.onnx_of(model, half))
+        print(f"{name} as ONNX: {out}")
+        return
     if half:
         model.f.half(), model.source.half()
     ign_core.save(model, out)

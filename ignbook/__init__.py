@@ -12,6 +12,7 @@ MODULES = (
     "checks",
     "claims",
     "data",
+    "exchange",
     "latent",
     "layers",
     "metrics",

@@ -290,11 +290,11 @@ def test_it_is_fit_for_the_book(lab):
     assert not page.evaluate(PAPER)
 
 
-def test_the_committed_page_is_what_the_sources_make(tmp_path):
+def test_the_committed_pages_are_what_the_sources_make(tmp_path):
     if not (LAB / "node_modules").exists() or not shutil.which("node"):
         pytest.skip("the bundler isn't there; run `npm ci` in book/lab to compare the page with its sources")
     subprocess.run(["node", "build.mjs", str(tmp_path)], cwd=LAB, check=True, capture_output=True)
-    for name in ("lab.html", "gemm.wasm.js"):
+    for name in ("lab.html", "projector.html", "gemm.wasm.js"):
         assert (tmp_path / name).read_bytes() == (LAB / name).read_bytes(), f"{name} is old; run `npm run build` in book/lab"
 
 

@@ -338,6 +338,35 @@ def test_export(tmp_path, half, size):
     assert card["recipe"] == a.card["recipe"]
 
 
+@pytest.mark.parametrize("name, half", [("faces", True), ("ring", False)])
+def test_onnx_says_what_torch_says(tmp_path, monkeypatch, capsys, name, half):
+    onnx = pytest.importorskip("onnx", reason="ONNX is not installed; install the extra `onnx`")
+    from onnx.reference import ReferenceEvaluator
+
+    monkeypatch.chdir(tmp_path)
+    train.main(["export", name, "--onnx", *(["--half"] if half else [])])
+    path = tmp_path / "runs" / f"{name}.onnx"
+    assert path.name in capsys.readouterr().out
+    written, model = onnx.load(path), ignbook.baselines.load(name)
+    kinds = {weight.data_type for weight in written.graph.initializer if len(weight.dims) > 1}
+    assert (onnx.TensorProto.FLOAT16 in kinds) is half
+    for n in (1, 3):
+        y = model.source.sample(n, torch.Generator().manual_seed(n))
+        with torch.no_grad():
+            expected = model.f(y)
+        [fy] = ReferenceEvaluator(written).run(None, {"y": y.numpy()})
+        assert fy.shape == expected.shape
+        assert (torch.from_numpy(fy) - expected).abs().max() < 1e-3 * 2  # of the range [-1, 1]
+
+
+def test_export_says_what_is_missing(monkeypatch):
+    with pytest.raises(ValueError, match="--out is missing"):
+        train.main(["export", "ring"])
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ValueError, match=r"pip install 'ign-book\[onnx\]'"):
+        train.main(["export", "ring", "--onnx"])
+
+
 def test_evaluate_writes_what_it_prints(tmp_path, capsys):
     if not ignbook.data.load("mnist").card["name"].startswith("mnist"):
         pytest.skip("MNIST is not to be had here: IGN_DATA is not set and there is no network")

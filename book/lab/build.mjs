@@ -1,6 +1,6 @@
 /**
- * Builds the page: node build.mjs [FOLDER].  Writes gemm.wasm.js, the kernel, and lab.html, everything in one file,
- * because browsers load neither modules nor workers from disk.  The same sources give the same bytes.
+ * Builds the pages: node build.mjs [FOLDER].  Writes gemm.wasm.js, the kernel, and lab.html and projector.html, each with
+ * everything in one file, because browsers load neither modules nor workers from disk.  The same sources give the same bytes.
  */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
@@ -61,21 +61,33 @@ const worker = {
   },
 };
 
-const script = (await text("./plane.js", [worker])).replaceAll(
-  "</script",
-  "<\\/script",
-);
-const style = (
-  await esbuild.transform(await source("lab.css"), {
-    loader: "css",
-    minify: true,
-    charset: "utf8",
-  })
-).code;
-const page = (await source("page.html"))
-  .replace("/* lab.css */", () => style.trim())
-  .replace("/* plane.js */", () => script.trim());
+const script = async (name) =>
+  (await text(`./${name}`, [worker])).replaceAll("</script", "<\\/script");
+const style = async (name) =>
+  (
+    await esbuild.transform(await source(name), {
+      loader: "css",
+      minify: true,
+      charset: "utf8",
+    })
+  ).code;
+
+/** A page in which a comment that names a file is replaced by what is in it. */
+async function filled(page) {
+  let html = await source(page);
+  for (const [comment, name, kind] of html.matchAll(
+    /\/\* ([\w-]+\.(css|js)) \*\//g,
+  )) {
+    const content = await (kind === "css" ? style : script)(name);
+    html = html.replace(comment, () => content.trim());
+  }
+  return html;
+}
 
 await mkdir(folder, { recursive: true });
 await writeFile(path.join(folder, "gemm.wasm.js"), kernelModule);
-await writeFile(path.join(folder, "lab.html"), page);
+for (const [page, built] of [
+  ["page.html", "lab.html"],
+  ["projector-page.html", "projector.html"],
+])
+  await writeFile(path.join(folder, built), await filled(page));

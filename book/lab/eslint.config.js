@@ -2,7 +2,7 @@ import js from "@eslint/js";
 import globals from "globals";
 
 export default [
-  { ignores: ["lab.html", "node_modules/"] },
+  { ignores: ["lab.html", "projector.html", "node_modules/"] },
   js.configs.recommended,
   { languageOptions: { globals: { ...globals.browser, ...globals.node } } },
 ];

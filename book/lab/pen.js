@@ -6,9 +6,10 @@ const MOST = 400; // points, so that they fit into an address
 
 export class Pen {
   /** changed(strokes): to be set; called whenever a stroke has ended. */
-  constructor(picture) {
+  constructor(picture, most = MOST) {
     Object.assign(this, {
       picture,
+      most,
       on: false,
       down: false,
       place: [0, 0],
@@ -49,7 +50,7 @@ export class Pen {
     const stroke = this.strokes.at(-1);
     const [a, b] = stroke.at(-1);
     const far = Math.hypot(this.place[0] - a, this.place[1] - b) >= APART;
-    if (far && this.strokes.flat().length < MOST) stroke.push(this.place);
+    if (far && this.strokes.flat().length < this.most) stroke.push(this.place);
   }
 
   lift() {
