@@ -387,7 +387,7 @@ class Recipe:
     distance: str = "l1"
     distance_end: str | None = None  # the distance of the second half of the steps (the paper's two-step loss)
     extras: dict[str, float] = field(default_factory=dict)  # terms of `ignbook.remedies.EXTRAS` and their weights
-    method: str = "ign"  # or "settle" (chapter 6), or a baseline of `ignbook.baselines.METHODS`
+    method: str = "ign"  # or "settle", "keep" (`ignbook.settling`), or a baseline of `ignbook.baselines.METHODS`
     ramp: int = 0  # steps over which idempotence and tightness grow from 1 % to full; faces need it
     mirror: bool = False  # half of the images, by lot at each step, are shown reversed from left to right
     lr: float = 1e-4
@@ -572,7 +572,7 @@ def load(name: str | Path, device: str | torch.device = "cpu", build=build, sour
     build, source: what makes the empty f and source of a recipe; `ignbook.baselines.load` gives those of baselines."""
     tensors, card = checkpoints.read(name)
     recipe = checkpoints.recipe_of(card, Recipe, name)
-    if source is source_of and recipe.method not in ("ign", "settle", "denoise", "restore", "imle"):
+    if source is source_of and recipe.method not in ("ign", "settle", "keep", "denoise", "restore", "imle"):
         raise ValueError(f"the checkpoint {name} is of a baseline, {recipe.method!r}; load it by ignbook.baselines.load.")
     f, source = checkpoints.filled(tensors, card, name, f=lambda: build(recipe), source=lambda: source(recipe))
     return Model(f.eval().requires_grad_(False), source, card).to(device)

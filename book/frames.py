@@ -10,7 +10,7 @@ from docutils import nodes
 
 PUBLISHED = "https://ign-book.github.io/ign-book/"
 PAGES = ("lab.html", "projector.html")  # beside index.html, by html_extra_path
-FRAMED = {"lab.html": "-view-plane"}  # what the address adds, so that the page shows what fits into a frame
+FRAMED = {"lab.html": "-view-plane", "projector.html": ""}  # what the address adds, so that a page shows what fits into a frame
 
 
 def link_to_copies(app, doctree, docname: str) -> None:

@@ -159,7 +159,8 @@ METHODS = {
     "denoise": Method(ign_core.build, denoising_loss, lambda r: ign_core.GaussianSource(r.shape, NOISE)),
     "restore": Method(ign_core.build, restoring_loss, lambda r: ign_core.GaussianSource(r.shape)),
     "imle": Method(ign_core.build, imle_loss),
-    "settle": Method(ign_core.build, ignbook.settling.Settling),  # no baseline, but the last phase of an IGN
+    "settle": Method(ign_core.build, ignbook.settling.Settling),  # no baselines, but the last phase of an IGN
+    "keep": Method(ign_core.build, ignbook.settling.Settling),
 }
 
 

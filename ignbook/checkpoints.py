@@ -97,7 +97,7 @@ def check_recipe(recipe) -> None:
         raise ValueError(f"recall is {_short(recipe.recall)}; give a share of the batch, from 0 to 1.")
     if recipe.tightness_end is not None and not recipe.tightness > 0:
         raise ValueError("tightness_end needs a tightness above 0 to start from; set both.")
-    if recipe.net == "mlp" and recipe.method not in ("ign", "settle"):
+    if recipe.net == "mlp" and recipe.method not in ("ign", "settle", "keep"):
         raise ValueError(f"method {_short(recipe.method)} is for images; use net 'conv', or method 'ign' for points.")
     images = len(recipe.shape) == 3
     if recipe.mirror and not images:

@@ -1,9 +1,10 @@
-"""Settling: the game is over, and f learns to repeat its own answers (chapter 6).  `Recipe.method` "settle".
+"""Settling: the game is over, and f learns to repeat its own answers (chapters 6, 8).  `Recipe.method` "settle" or "keep".
 
 Tightness drives f away from its own outputs for as long as it is trained, so where f rests is never quite where it maps to.
 Here f begins as f_0, the checkpoint that the recipe starts from, and f_0's answers are data like x: f(f_0(z)) is to be f_0(z).
 It will miss them by a little, as it misses x, and what it does make of them is where z is to go: f(z) = f(f_0(z)).  And
-whatever a few more applications make of that, it is to come back.
+whatever a few more applications make of that, it is to come back.  Where f misses its old answers by much, as with photographs,
+samples lose by that; with the method "keep" z goes on to what it was answered, f(z) = f_0(z), and f^2 is a little farther from f.
 """
 
 from dataclasses import dataclass
@@ -21,30 +22,31 @@ TIMES = (0, 1, 2, 4, 9)  # how often f has been applied to an answer that it is 
 class Settling:
     """The loss of a recipe that settles, in place of `ign_core.objective`; make it by `Settling.of(recipe)`.
 
-    first: f_0, the network that f starts from.  shares: `Recipe.mixture`."""
+    first: f_0, the network that f starts from.  shares: `Recipe.mixture`.  keeps: whether y is a, and not f(a)."""
 
     first: nn.Module
     shares: dict[str, float]
+    keeps: bool = False
 
     @classmethod
     def of(cls, recipe: ign_core.Recipe) -> "Settling":
         """ValueError: the recipe starts from nothing."""
         if not recipe.start:
             raise ValueError(f"recipe {recipe.name!r} settles and starts from no checkpoint; give start a name or a path.")
-        return cls(ign_core.load(recipe.start).f, recipe.mixture)
+        return cls(ign_core.load(recipe.start).f, recipe.mixture, recipe.method == "keep")
 
     def __call__(
         self, f: nn.Module, x: Tensor, z: Tensor, *, distance, reconstruction: float, idempotence: float, **weights
     ) -> ign_core.Losses:
         """reconstruction * (D(x, f(x)) + D(a, f(a))) + idempotence * (D(y, f(z)) + 2 D(u, f(f^k(u)))), means over the batch.
 
-        x, z: (n, *shape), (m, *shape).  a = f_0(z), y = f(a).  u: y and f(x), half of each.  y, u and f^k(u), k as in TIMES, are held
+        x, z: (n, *shape), (m, *shape).  a = f_0(z), y = f(a), or a.  u: y and f(x), half of each.  y, u and f^k(u), k as in TIMES, are held
         fixed.  In `Losses`, idempotence stands for D(u, f(f^k(u))), and tightness for D(y, f(z)), which is minimised here."""
         D = ign_core.distance_of(distance)
         with torch.no_grad():
             a = self.answers(z)
         fx, fa, fz = f(torch.cat([x, a, z])).split([len(x), len(z), len(z)])
-        n, y = min(len(x), len(z)) // 2, fa.detach()
+        n, y = min(len(x), len(z)) // 2, a if self.keeps else fa.detach()
         u = torch.stack([y[::2][:n], fx.detach()[::2][:n]], 1).flatten(0, 1)  # every second z, so some of each part
         shown = u.clone()
         with torch.no_grad():

@@ -15,7 +15,9 @@ SMALL = ign_core.Recipe(
     "small", data="mnist", size=28, width=8, code=16, batch=8, steps=4, precision="32-true", seed=1, clip=None
 )
 RECIPES = {
-    name: replace(SMALL, method=name, norm="batch" if name == "dcgan" else "group") for name in B.METHODS if name != "settle"
+    name: replace(SMALL, method=name, norm="batch" if name == "dcgan" else "group")
+    for name in B.METHODS
+    if name not in ("settle", "keep")
 }
 
 

@@ -490,6 +490,11 @@ def test_the_lab_stands_in_the_pages(browser, book):
             if scripts:
                 frame.scroll_into_view_if_needed()
                 page.frame_locator("iframe.lab").locator("#play").wait_for()
+        page.goto((book / "notebooks/06_mnist.ipynb").with_suffix(".html").resolve().as_uri())
+        assert page.locator("iframe.lab").is_visible() == scripts
+        if scripts:
+            page.locator("iframe.lab").scroll_into_view_if_needed()
+            page.frame_locator("iframe.lab").locator("#results canvas").first.wait_for()  # f(z), by the copy's own weights
         page.goto((book / "book/index.html").resolve().as_uri())
         assert page.locator("img.cover").is_visible() != scripts
         context.close()

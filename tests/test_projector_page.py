@@ -112,7 +112,7 @@ def test_f_is_that_of_torch(projector, model, generator, capsys):
                 print(f"\nthe projector: {name} takes {own['milliseconds']:.1f} ms {how}", end="")
 
 
-@pytest.mark.parametrize("name", ["mnist", "faces"])
+@pytest.mark.parametrize("name", ["mnist", "faces-settled"])
 def test_draws_and_the_path_between_them_are_the_sources(projector, model, generator, name):
     page, source = projector(), model(name).source
     a, b = torch.randn(2, 1, *source.mean.shape, generator=generator)
@@ -163,7 +163,7 @@ def a_drawing(width: int, height: int, light: bool) -> Image.Image:
 
 def test_images_are_prepared_as_python_does_it(projector, model):
     page = projector()
-    for name in ("mnist", "fashion", "faces"):
+    for name in ("mnist", "fashion", "faces-settled"):
         recipe = ignbook.checkpoints.recipe_of(model(name).card, ign_core.Recipe)
         for width, height, light in ((280, 280, True), (301, 200, False), (90, 131, True), (90, 131, False)):
             picture = a_drawing(width, height, light)
@@ -182,7 +182,7 @@ def test_it_works_over_http_and_from_disk_and_its_first_projection_is_told(proje
     try:
         for home in (tmp_path.as_uri() + "/", http):
             page = projector("#faces", page_at=f"{home}projector.html", home=home)
-            assert list(state(page)["drifts"]) == ["faces"]
+            assert list(state(page)["drifts"]) == ["faces-settled"]
             with capsys.disabled():
                 print(f"\nthe projector: {state(page)['first']:.0f} ms to the first projection, {home.split(':')[0]}", end="")
     finally:

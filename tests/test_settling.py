@@ -45,19 +45,21 @@ def orbits(u, a):
     return torch.stack(shown)
 
 
-def test_the_loss_is_its_formula_sample_by_sample(generator):
+@pytest.mark.parametrize("keeps", [False, True])
+def test_the_loss_is_its_formula_sample_by_sample(generator, keeps):
     f, first = Shift(0.1), Shift(0.3)
     x, z = torch.randn(10, 2, generator=generator), torch.randn(10, 2, generator=generator)
-    losses = Settling(first, {})(f, x, z, distance="l1", reconstruction=3.0, idempotence=5.0, tightness=0.0, clamp=None)
+    losses = Settling(first, {}, keeps)(f, x, z, distance="l1", reconstruction=3.0, idempotence=5.0, tightness=0.0, clamp=None)
     a = z / 2 + 0.3
-    y, fx = a / 2 + 0.1, x / 2 + 0.1
+    fa, fx = a / 2 + 0.1, x / 2 + 0.1
+    y = a if keeps else fa
     u = torch.stack([y[::2], fx[::2]], 1).flatten(0, 1)
     back = (u - (orbits(u, 0.1) / 2 + 0.1)).abs().mean(1)
     sent = (y - (z / 2 + 0.1)).abs().mean(1)
     torch.testing.assert_close(losses.idempotence, back)
     torch.testing.assert_close(losses.reconstruction, (x - fx).abs().mean(1))
     torch.testing.assert_close(losses.tightness, sent)
-    expected = 3 * ((x - fx).abs().mean() + (a - y).abs().mean()) + 5 * (sent.mean() + 2 * back.mean())
+    expected = 3 * ((x - fx).abs().mean() + (a - fa).abs().mean()) + 5 * (sent.mean() + 2 * back.mean())
     assert losses.total.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
@@ -99,11 +101,10 @@ def test_after_settling_f_answers_as_before_and_rests(tmp_path):
     assert ign_core.l1(orbits["played"][0], orbits["settled"][0]).mean() < 0.25 * ign_core.l1(z, orbits["played"][0]).mean()
 
 
-def test_a_settled_model_is_saved_loaded_repeated_and_resumed(tmp_path, x):
+@pytest.mark.parametrize("method", ["settle", "keep"])
+def test_a_settled_model_is_saved_loaded_repeated_and_resumed(tmp_path, x, method):
     ign_core.save(B.train(IMAGES, x, progress=False), tmp_path / "before")
-    recipe = replace(
-        IMAGES, name="after", method="settle", start=str(tmp_path / "before"), tightness=0.0, mixture={"noisy": 0.3}
-    )
+    recipe = replace(IMAGES, name="after", method=method, start=str(tmp_path / "before"), tightness=0.0, mixture={"noisy": 0.3})
     a, b = (B.train(recipe, x, progress=False) for _ in range(2))
     assert same(a.f, b.f) and not same(a.f, ign_core.load(tmp_path / "before").f)
     ign_core.save(a, tmp_path / "after")

@@ -7,7 +7,7 @@ export const KINDS = {
       {
         name: "mnist",
         title: "The broad one",
-        about: "trained on noisy digits too",
+        about: "trained on noisy digits too, and settled",
       },
       {
         name: "mnist-narrow",
@@ -38,9 +38,9 @@ export const KINDS = {
     ink: 6,
     models: [
       {
-        name: "faces",
+        name: "faces-settled",
         title: "The broad one",
-        about: "trained on grey, sketched and damaged faces too",
+        about: "trained on grey, sketched and damaged faces too, and settled",
       },
       {
         name: "faces-narrow",

@@ -11,6 +11,7 @@ import { Card, power, show } from "./results.js";
 import { Strip } from "./strip.js";
 import { load } from "./weights.js";
 
+if (self !== top) document.body.dataset.view = "frame"; // in a chapter, which says what this is
 const SAMPLES = 6;
 const find = (id) => document.getElementById(id);
 

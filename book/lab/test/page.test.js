@@ -11,6 +11,7 @@ import {
   source,
 } from "../data.js";
 import { measures } from "../measures.js";
+import { KINDS } from "../models.js";
 import { PRESETS, WORKING } from "../presets.js";
 import { Random } from "../random.js";
 import { defaults, fromHash, toHash } from "../state.js";
@@ -152,6 +153,10 @@ test("the book's addresses say what the lab understands", () => {
   assert.ok(found.length >= 5);
   for (const hash of found.map((link) => link.replace("lab.html", "")))
     assert.equal(toHash(fromHash(hash)), hash);
+  const kinds = pages.flatMap(
+    (text) => text.match(/projector\.html#\w+/g) ?? [],
+  );
+  for (const kind of kinds) assert.ok(KINDS[kind.split("#")[1]], kind);
 });
 
 test("nonsense in an address is left out, and numbers stay in their range", () => {

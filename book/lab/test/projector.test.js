@@ -382,7 +382,7 @@ test("models have one name each, and powers of f are written as such", () => {
     models.map(({ name }) => name),
   );
   assert.equal(new Set(names).size, names.length);
-  assert.equal(model("faces").kind, "faces");
+  assert.equal(model("faces-settled").kind, "faces");
   assert.throws(() => model("nobody"), /no model nobody/);
   assert.deepEqual(
     [0, 1, 3].map((k) => power(k)),
