@@ -191,7 +191,7 @@ def static_problems(html: str) -> list[str]:
     return [f"{tag} from elsewhere: {address}" for tag, address in found]
 
 
-LAB = "lab.html"  # what follows the # in its address is what a reader has set there, no place of the page
+LAB = ("lab.html", "projector.html")  # what follows the # in their addresses is what a reader has set, no place of the page
 
 
 def broken_links(reports: dict[str, dict], folder: Path) -> list[str]:
@@ -206,7 +206,7 @@ def broken_links(reports: dict[str, dict], folder: Path) -> list[str]:
             path = unquote(parts.path).lstrip("/") or "index.html"
             if not (folder / path).is_file():
                 problems.append(f"{name}: link to {href}: no such file")
-            elif fragment and path in reports and path != LAB and unquote(fragment) not in reports[path]["ids"]:
+            elif fragment and path in reports and path not in LAB and unquote(fragment) not in reports[path]["ids"]:
                 problems.append(f"{name}: link to {href}: nothing has that id")
     return problems
 
