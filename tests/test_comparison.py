@@ -301,7 +301,7 @@ def at(sources: list[str], text: str) -> int:
         ("06", '{"$z$": z_film, **film}', True, {"mnist-train"}),
         ("06", 'history(shipped.card["history"])', False, set()),
         ("06", "variance against the data's", False, {"mnist-train"}),
-        ("06", '"noise σ"', False, {"mnist-test"}),
+        ("06", '"noisy": noisy', False, {"mnist-test"}),
         ("04", "ignbook.plots.film(snapshots", True, set()),
         ("04", "ignbook.plots.supports", False, set()),
         ("04", 'result("coverage_2d")', False, set()),
