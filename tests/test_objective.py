@@ -267,7 +267,7 @@ def check_same(core, net="mlp", sizes=(3, 5), dtype=torch.float64, tolerance=1e-
         close(buffers[name], b, tolerance, name)
 
 
-PRECISIONS = [(torch.float64, 1e-10), (torch.float32, 1e-5)]
+PRECISIONS = [(torch.float64, 1e-10), (torch.float32, 5e-5)]  # sums of thousands of floats differ by processor: 1.2e-5 seen
 
 
 @pytest.mark.parametrize("dtype, tolerance", PRECISIONS)
