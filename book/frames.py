@@ -9,8 +9,8 @@ from html import escape
 from docutils import nodes
 
 PUBLISHED = "https://ign-book.github.io/ign-book/"
-PAGES = ("lab.html", "projector.html")  # beside index.html, by html_extra_path
-FRAMED = {"lab.html": "-view-plane", "projector.html": ""}  # what the address adds, so that a page shows what fits into a frame
+# beside index.html, by html_extra_path: what the address adds in a frame, so that a page shows what fits into it
+PAGES = {"lab.html": "-view-plane", "projector.html": ""}
 
 
 def link_to_copies(app, doctree, docname: str) -> None:
@@ -24,8 +24,8 @@ def link_to_copies(app, doctree, docname: str) -> None:
             continue
         link["refuri"] = up + page + (f"#{settings}" if settings else "")
         link["internal"] = True
-        if isinstance(link.parent, nodes.paragraph) and len(link.parent) == 1 and page in FRAMED:
-            src = escape(link["refuri"] + FRAMED[page])
+        if isinstance(link.parent, nodes.paragraph) and len(link.parent) == 1:
+            src = escape(link["refuri"] + PAGES[page])
             title = escape(link.astext())
             frame = f'<iframe class="lab" src="{src}" title="{title}" loading="lazy"></iframe>'
             link.parent["classes"].append("lab-link")

@@ -103,10 +103,11 @@ def projector(models: dict, x: Tensor):
         y = own[-1] if own else x[controls["image"].value][None]
         if (name := controls["corruption"].value) != "none":
             y = ignbook.projector.corrupt(y, name, controls["strength"].value, torch.Generator().manual_seed(1))
-        made = {name: ign_core.iterate(model.f, y, max(controls["k"].value, 1)) for name, model in models.items()}
-        of_k = [y, *(path[controls["k"].value - 1] if controls["k"].value else y for path in made.values())]
+        k = controls["k"].value
+        paths = {name: [y, *ign_core.iterate(model.f, y, max(k, 1))] for name, model in models.items()}
+        of_k = [y, *(path[k] for path in paths.values())]
         seen.value = _picture(torch.cat(of_k), len(of_k))
-        drifts = (f"{name} {ign_core.drift(model.f, y).item():.3f}" for name, model in models.items())
+        drifts = (f"{name} {ign_core.l1(y, path[1]).item():.3f}" for name, path in paths.items())
         return f"from left to right: input, {', '.join(f'f^k by {name}' for name in models)}; drift of the input: {', '.join(drifts)}"
 
     def read():
@@ -135,7 +136,7 @@ def projector(models: dict, x: Tensor):
 
 @door
 def walk(model: ign_core.Model):
-    """A panel: the path between two draws of the model's source, z above, f(z) and f^2(z) below.  None on a static page."""
+    """A panel: the path between two draws of the model's source, z, f(z) and f^2(z) side by side.  None on a static page."""
     if static():
         return None
     widgets = _widgets()
@@ -152,8 +153,9 @@ def walk(model: ign_core.Model):
     def show():
         white = [model.source.whiten(draw(name)) for name in ("from", "to")]
         z = model.source.from_white(ignbook.latent.arc(*white, controls["t"].value))
-        seen.value = _picture(torch.cat([z, *ign_core.iterate(model.f, z, 2)]), 3)
-        return f"from left to right: z, f(z), f²(z); drift of f(z): {ign_core.drift(model.f, model.f(z)).item():.3f}"
+        fz, ffz = ign_core.iterate(model.f, z, 2)
+        seen.value = _picture(torch.cat([z, fz, ffz]), 3)
+        return f"from left to right: z, f(z), f²(z); drift of f(z): {ign_core.l1(fz, ffz).item():.3f}"
 
     for control in controls.values():
         control.observe(_told(show, told), "value")
