@@ -7,41 +7,27 @@ book/lab/test.
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from checks import opener, tab_to
 from test_book import BARRIERS, LOCAL, PAPER, axe, browser, serve, static_problems  # noqa: F401, two are fixtures
 
 import ign_core
 import ignbook.data
 
 LAB = Path(__file__).resolve().parent.parent / "book" / "lab"
-PAGE = LAB / "lab.html"
+PAGE = (LAB / "lab.html").as_uri()
 WIDTH, BATCH = 64, 64
 
 
 @pytest.fixture
 def lab(browser):  # noqa: F811
     """Opens the page from disk, at an address's end, in a context of one's own: lab(hash, **settings) -> page."""
-    contexts, problems = [], []
-
-    def open_(end: str = "", home: str = PAGE.as_uri(), script: str = "", **settings):
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "service_workers": "block"} | settings)
-        contexts.append(context)
-        context.add_init_script(script)
-        page = context.new_page()
-        page.on("request", lambda r: r.url.startswith((home, *LOCAL)) or problems.append(f"a request leaves: {r.url}"))
-        page.on("console", lambda m: m.type == "error" and problems.append(f"console error: {m.text[:200]}"))
-        page.on("pageerror", lambda e: problems.append(f"script error: {str(e)[:200]}"))
-        page.goto(home + end)
-        page.wait_for_function("window.ignLab && ignLab.state().precision !== null")
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert not problems, "\n".join(problems)
+    with opener(browser, LOCAL, "window.ignLab && ignLab.state().precision !== null") as opened:
+        yield lambda end="", home=PAGE, **settings: opened(home + end, home, **settings)
 
 
 def network(width: int = WIDTH) -> ign_core.MLP:
@@ -141,7 +127,7 @@ def test_precision_and_coverage_are_those_of_chapter_4(lab, generator, name):
 def test_it_trains_over_http_and_from_disk_and_its_rates_are_told(lab, capsys):
     server = serve(LAB)
     try:
-        for home in (PAGE.as_uri(), f"http://127.0.0.1:{server.server_port}/lab.html"):
+        for home in (PAGE, f"http://127.0.0.1:{server.server_port}/lab.html"):
             page = lab("#ring-lambda-0.125", home=home)
             page.click("#play")
             page.wait_for_function("ignLab.state().precision > 0.4 && ignLab.rates().steps > 0", timeout=30_000)
@@ -166,34 +152,27 @@ def test_without_webassembly_it_trains_all_the_same_and_says_so(lab):
 
 def test_a_keyboard_reaches_and_works_everything(lab):
     page = lab()
-
-    def tab_to(name: str) -> None:
-        for _ in range(60):
-            page.keyboard.press("Tab")
-            if page.evaluate("document.activeElement.id") == name:
-                return
-        pytest.fail(f"the tab key doesn't reach #{name}")
-
-    tab_to("play")
+    reach = partial(tab_to, page, at_most=60)
+    reach("play")
     page.keyboard.press("Enter")
     page.wait_for_function("ignLab.state().step > 3")
     page.keyboard.press("Space")
     page.wait_for_function("!ignLab.state().running")
     assert "Paused" in page.inner_text("#status")
-    tab_to("plane")
+    reach("plane")
     page.keyboard.press("ArrowRight")
     page.wait_for_function("document.getElementById('probe').textContent.startsWith('y (0.10, 0.00)')")
-    tab_to("parts-next")
+    reach("parts-next")
     for part in range(7):
         page.keyboard.press("Enter")
         page.wait_for_function(f"ignLab.state().part === {part}")
         assert page.inner_text("#told").startswith(f"{part + 1}.")
-    tab_to("data")
-    tab_to("lambda")
+    reach("data")
+    reach("lambda")
     page.keyboard.press("ArrowRight")
     assert page.evaluate("location.hash") == "#ring-lambda-0.15"
     assert page.get_attribute("#lambda", "aria-valuetext") == "0.15"
-    tab_to("break-frozen")
+    reach("break-frozen")
 
 
 def test_a_step_in_parts_is_one_step(lab):
@@ -283,7 +262,7 @@ def test_a_frame_can_hold_the_plane_alone(lab, axe):  # noqa: F811
 
 def test_it_is_fit_for_the_book(lab):
     """What tests/test_book.py asks of every page of the book."""
-    html = PAGE.read_text(encoding="utf-8")
+    html = (LAB / "lab.html").read_text(encoding="utf-8")
     assert not static_problems(html) and len(html.encode()) < 300_000
     page = lab(viewport={"width": 718, "height": 1000}, color_scheme="dark")
     page.emulate_media(media="print", color_scheme="dark")

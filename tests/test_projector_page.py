@@ -7,11 +7,13 @@ a failure.  What needs no browser is tested by node, in book/lab/test.
 import base64
 import importlib.util
 import io
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from checks import opener, tab_to
 from PIL import Image, ImageDraw
 from test_book import BARRIERS, LOCAL, PAPER, axe, browser, serve, static_problems, unavailable  # noqa: F401, two are fixtures
 
@@ -39,24 +41,13 @@ def projector(browser):  # noqa: F811
     """Opens the page from disk in a context of one's own and waits for its first projection: projector(hash, **settings)."""
     if not all((WEIGHTS / f"lab-weights-{name}.js").exists() for name in MODELS):
         unavailable("the weights of the projector aren't there; run `python book/weights.py` first")
-    contexts, problems = [], []
+    ready = "window.ignProjector && ignProjector.state().first && document.querySelector('#sample-6')"
+    with opener(browser, LOCAL, ready) as opened:
 
-    def open_(end: str = "", page_at: str = PAGE.as_uri(), home: str = (ROOT / "book").as_uri(), script: str = "", **settings):
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "service_workers": "block"} | settings)
-        contexts.append(context)
-        context.add_init_script(script)
-        page = context.new_page()
-        page.on("request", lambda r: r.url.startswith((home, *LOCAL)) or problems.append(f"a request leaves: {r.url}"))
-        page.on("console", lambda m: m.type == "error" and problems.append(f"console error: {m.text[:200]}"))
-        page.on("pageerror", lambda e: problems.append(f"script error: {str(e)[:200]}"))
-        page.goto(page_at + end)
-        page.wait_for_function("window.ignProjector && ignProjector.state().first && document.querySelector('#sample-6')")
-        return page
+        def open_(end: str = "", page_at: str = PAGE.as_uri(), home: str = (ROOT / "book").as_uri(), **settings):
+            return opened(page_at + end, home, **settings)
 
-    yield open_
-    for context in contexts:
-        context.close()
-    assert not problems, "\n".join(problems)
+        yield open_
 
 
 @pytest.fixture(scope="module")
@@ -352,32 +343,25 @@ def test_without_webassembly_it_projects_all_the_same_and_says_so(projector):
 
 def test_a_keyboard_reaches_and_works_everything(projector):
     page = projector()
-
-    def tab_to(name: str) -> None:
-        for _ in range(40):
-            page.keyboard.press("Tab")
-            if page.evaluate("document.activeElement.id") == name:
-                return
-        pytest.fail(f"the tab key doesn't reach #{name}")
-
-    tab_to("kind-clothes")
+    reach = partial(tab_to, page, at_most=40)
+    reach("kind-clothes")
     page.keyboard.press("Enter")
     page.wait_for_function("ignProjector.state().drifts.fashion")
-    tab_to("pad")
-    tab_to("times")
+    reach("pad")
+    reach("times")
     page.keyboard.press("ArrowRight")
     page.wait_for_function("ignProjector.state().drifts.fashion.length === 3")
-    tab_to("file")
-    tab_to("camera")
+    reach("file")
+    reach("camera")
     page.wait_for_selector("#sample-1")
-    tab_to("sample-1")
+    reach("sample-1")
     page.keyboard.press("Enter")
     called(page, "sample 1")
-    tab_to("corruption")
+    reach("corruption")
     page.keyboard.press("ArrowDown")
     called(page, "sample 1, noise")
     for name in ("strength", "again", "draw", "path", "model-fashion", "check"):
-        tab_to(name)
+        reach(name)
     page.keyboard.press("Enter")
     page.wait_for_function("document.getElementById('checked').textContent.startsWith('fashion: equal')")
 
