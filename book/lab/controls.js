@@ -1,4 +1,5 @@
 /** The controls: what each of them sets, and how they, and the address, show what is set. */
+import { showHash } from "./address.js";
 import { DATA, SOURCES } from "./data.js";
 import { TOP } from "./draw.js";
 import { find, lab } from "./lab.js";
@@ -147,13 +148,7 @@ export function reflect() {
       "aria-pressed",
       String(isSet(presetSettings(button.id.replace("break-", "")))),
     );
-  const hash = toHash({ ...lab.settings, play: false });
-  if (hash !== location.hash)
-    try {
-      history.replaceState(null, "", hash);
-    } catch {
-      location.hash = hash; // some browsers refuse the other for pages from disk
-    }
+  showHash(toHash({ ...lab.settings, play: false }));
   lab.dirty = true;
 }
 

@@ -56,15 +56,6 @@ export class Picture {
   px = (a) => ((a + SIDE) / (2 * SIDE)) * this.size;
   py = (b) => ((SIDE - b) / (2 * SIDE)) * this.size;
 
-  /** Where in the plane a pointer is. */
-  at(event) {
-    const box = this.canvas.getBoundingClientRect();
-    return [
-      ((event.clientX - box.left) / box.width) * 2 * SIDE - SIDE,
-      SIDE - ((event.clientY - box.top) / box.height) * 2 * SIDE,
-    ];
-  }
-
   #axes() {
     const { context, size, colour } = this;
     context.strokeStyle = colour.hair;

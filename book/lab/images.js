@@ -290,6 +290,33 @@ export function erased(y, [channels, size], wide, top, left) {
   return out;
 }
 
+/** Grey wherever a round brush, `wide` of the side across, has passed along strokes of points [right, down], shares of the side. */
+export function wiped(y, [channels, size], strokes, wide) {
+  const out = Float32Array.from(y);
+  const area = size * size;
+  for (const stroke of strokes)
+    for (let i = 0; i < area; i++) {
+      const at = [(i % size) + 0.5, Math.floor(i / size) + 0.5];
+      const near = stroke.some(
+        (point, k) =>
+          apart(at, stroke[Math.max(k - 1, 0)], point, size) <=
+          (wide * size) / 2,
+      );
+      if (near) for (let c = 0; c < channels; c++) out[c * area + i] = 0;
+    }
+  return out;
+}
+
+/** From a place in pixels to the line between two points in shares of the side, in pixels. */
+function apart(at, from, to, size) {
+  const [a, b] = [from, to].map((point) => point.map((v) => v * size));
+  const way = b.map((v, i) => v - a[i]);
+  const long = way[0] ** 2 + way[1] ** 2;
+  const along = (at[0] - a[0]) * way[0] + (at[1] - a[1]) * way[1];
+  const t = long && Math.min(1, Math.max(0, along / long));
+  return Math.hypot(at[0] - a[0] - t * way[0], at[1] - a[1] - t * way[1]);
+}
+
 /** Light divided by its blur: flat parts turn white, edges stay (paper, section 4.3). */
 function sketched(y, shape, kernel) {
   const light = luminance(y, shape).map((v) => (v + 1) / 2);

@@ -1,6 +1,6 @@
 /** The pad: drawing by mouse, finger or keys, dark on white paper. */
 import { SIDE } from "./data.js";
-import { Pen } from "./pen.js";
+import { Pen, bindPen } from "./pen.js";
 
 const FINE = 280; // the side in which a drawing is made into an image
 const MOST = 3000; // points
@@ -8,60 +8,19 @@ const MOST = 3000; // points
 /** canvas: the pad.  ink(): the width of a line, of FINE.  say(sentence).  changed(picture): after each stroke, or null. */
 export class Pad {
   constructor(canvas, { ink, say, changed }) {
-    Object.assign(this, { canvas, ink, say });
+    Object.assign(this, { canvas, ink });
     canvas.width = canvas.height = FINE;
     this.pen = new Pen(this, MOST);
     this.pen.changed = (strokes) =>
       changed(strokes.length ? this.picture() : null);
-    canvas.onpointerdown = (event) => {
-      canvas.setPointerCapture(event.pointerId);
-      this.pen.put(this.at(event));
-      this.draw();
-    };
-    canvas.onpointermove = (event) => {
-      if (!this.pen.down) return;
-      this.pen.move(this.at(event));
-      this.draw();
-    };
-    canvas.onpointerup = canvas.onpointercancel = () => this.pen.lift();
-    canvas.onkeydown = (event) => this.key(event);
-    canvas.onfocus = canvas.onblur = () => this.draw();
-    this.draw();
-  }
-
-  key(event) {
-    const far = event.shiftKey ? 0.3 : 0.1;
-    const move = {
-      ArrowLeft: [-far, 0],
-      ArrowRight: [far, 0],
-      ArrowUp: [0, far],
-      ArrowDown: [0, -far],
-    }[event.key];
-    if (move) {
-      const [a, b] = this.pen.place;
-      this.pen.move([a + move[0], b + move[1]]);
-    } else if (event.key === " ") {
-      if (this.pen.down) this.pen.lift();
-      else this.pen.put(this.pen.place);
-      this.say(this.pen.down ? "The pen is down." : "The pen is up.");
-    } else if (event.key === "Delete" || event.key === "Backspace")
-      this.clear();
-    else return;
-    event.preventDefault();
+    const drawn = () => this.draw();
+    bindPen(canvas, this.pen, { say, drawn, clear: () => this.clear() });
     this.draw();
   }
 
   clear() {
     this.pen.clear();
     this.draw();
-  }
-
-  at(event) {
-    const box = this.canvas.getBoundingClientRect();
-    return [
-      ((event.clientX - box.left) / box.width) * 2 * SIDE - SIDE,
-      SIDE - ((event.clientY - box.top) / box.height) * 2 * SIDE,
-    ];
   }
 
   draw() {

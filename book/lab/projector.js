@@ -1,9 +1,11 @@
 /** The projector's page: what is brought, what is done to it, and the models that are applied to it. */
+import { showHash } from "./address.js";
 import { Autoencoder } from "./conv.js";
 import { bindBringing, pictureOf } from "./bring.js";
 import { FourierSource, arc } from "./fourier.js";
+import { Eraser } from "./eraser.js";
 import { hasKernel } from "./gemm.js";
-import { CORRUPTIONS, erased, prepare } from "./images.js";
+import { CORRUPTIONS, erased, prepare, wiped } from "./images.js";
 import { KINDS } from "./models.js";
 import { Pad } from "./pad.js";
 import { Random } from "./random.js";
@@ -121,6 +123,7 @@ function draw() {
 /** Takes an image as y's origin.  called: what it is, in words. */
 function take(base, called, { noise = false, picture = null } = {}) {
   Object.assign(state, { base, called, noise, picture });
+  eraser.forget();
   say("");
   damage();
 }
@@ -133,9 +136,14 @@ async function damage() {
   const name = state.noise ? "none" : state.corruption;
   const corruption = CORRUPTIONS[name];
   const chance = new Random(state.chance, "corruption");
-  state.y = corruption.apply(state.base, network.shape, strength(name), chance);
-  const called =
-    name === "none" ? state.called : `${state.called}, ${corruption.title}`;
+  const { shape } = network;
+  const damaged = corruption.apply(state.base, shape, strength(name), chance);
+  state.y = wiped(damaged, shape, eraser.strokes(), eraser.wide);
+  const called = [
+    state.called,
+    ...(name === "none" ? [] : [corruption.title]),
+    ...(eraser.strokes().length ? ["erased by hand"] : []),
+  ].join(", ");
   find("y-called").textContent = called;
   find("y").setAttribute("aria-label", `y: ${called}`);
   find("undamaged").hidden = !state.noise;
@@ -244,12 +252,7 @@ async function choose(kind) {
   );
   grey.disabled = kind !== "faces"; // the others have no colour
   if (grey.disabled && state.corruption === "grey") setCorruption("none");
-  if (`#${kind}` !== location.hash)
-    try {
-      history.replaceState(null, "", `#${kind}`);
-    } catch {
-      location.hash = kind; // some browsers refuse the other for pages from disk
-    }
+  showHash(`#${kind}`);
   find("samples").replaceChildren();
   pad.draw();
   arrange();
@@ -322,6 +325,7 @@ const pad = new Pad(find("pad"), {
     attempt(picture ? takePicture(picture, "your drawing") : takeNoise()),
 });
 find("clear").onclick = () => pad.clear();
+const eraser = new Eraser(find, { say, changed: () => attempt(damage()) });
 const strip = new Strip(find("strip"), [find("y"), find("results")]);
 
 bindBringing({

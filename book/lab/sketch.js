@@ -2,7 +2,7 @@
 import { SKETCHES } from "./data.js";
 import { Picture } from "./draw.js";
 import { find, lab, say } from "./lab.js";
-import { Pen } from "./pen.js";
+import { Pen, arrow, pointAt } from "./pen.js";
 
 export const picture = new Picture(find("plane"));
 export const pen = new Pen(picture);
@@ -22,15 +22,15 @@ function lookAt(point) {
 }
 
 canvas.onpointerdown = (event) => {
-  if (!pen.on) return lookAt(picture.at(event));
+  if (!pen.on) return lookAt(pointAt(canvas, event));
   canvas.setPointerCapture(event.pointerId);
-  pen.put(picture.at(event));
+  pen.put(pointAt(canvas, event));
   lab.dirty = true;
 };
 canvas.onpointermove = (event) => {
   find("probe").setAttribute("aria-live", "off");
-  if (pen.on) pen.move(picture.at(event));
-  else if (event.pointerType === "mouse") lookAt(picture.at(event));
+  if (pen.on) pen.move(pointAt(canvas, event));
+  else if (event.pointerType === "mouse") lookAt(pointAt(canvas, event));
   lab.dirty = true;
 };
 canvas.onpointerup = canvas.onpointercancel = () => pen.on && pen.lift();
@@ -38,24 +38,15 @@ canvas.onpointerleave = (event) => {
   if (!pen.on && event.pointerType === "mouse") lookAt(null);
 };
 canvas.onkeydown = (event) => {
-  const move = {
-    ArrowLeft: [-1, 0],
-    ArrowRight: [1, 0],
-    ArrowUp: [0, 1],
-    ArrowDown: [0, -1],
-  }[event.key];
-  const far = event.shiftKey ? 0.3 : 0.1;
-  if (move) {
+  const way = arrow(event);
+  if (way) {
     find("probe").setAttribute("aria-live", lab.running ? "off" : "polite"); // while f moves, it would never be silent
-    const [a, b] = pen.on ? pen.place : (lab.place ?? [0, 0]);
-    const next = [a + far * move[0], b + far * move[1]];
+    const from = pen.on ? pen.place : (lab.place ?? [0, 0]);
+    const next = from.map((v, i) => v + way[i]);
     if (pen.on) pen.move(next);
     else lookAt(next);
-  } else if (pen.on && event.key === " ") {
-    if (pen.down) pen.lift();
-    else pen.put(pen.place);
-    say(pen.down ? "The pen is down." : "The pen is up.");
-  } else if (event.key === "Escape") {
+  } else if (pen.on && event.key === " ") say(pen.turn());
+  else if (event.key === "Escape") {
     if (pen.on) find("done").click();
     else lookAt(null);
   } else return;

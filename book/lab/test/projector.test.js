@@ -3,7 +3,14 @@ import { test } from "node:test";
 import { deflateRawSync } from "node:zlib";
 import { Autoencoder } from "../conv.js";
 import { FourierSource, arc } from "../fourier.js";
-import { CORRUPTIONS, distance, erased, even, prepare } from "../images.js";
+import {
+  CORRUPTIONS,
+  distance,
+  erased,
+  even,
+  prepare,
+  wiped,
+} from "../images.js";
 import { KINDS, model } from "../models.js";
 import { Random } from "../random.js";
 import { power } from "../results.js";
@@ -388,4 +395,30 @@ test("models have one name each, and powers of f are written as such", () => {
     [0, 1, 3].map((k) => power(k)),
     ["y", "f(y)", "f³(y)"],
   );
+});
+
+test("a brush leaves grey along its way, as a count of every pixel has it", () => {
+  const shape = [2, 20];
+  const y = new Float32Array(800).fill(0.7);
+  const strokes = [
+    [
+      [0.1, 0.5],
+      [0.6, 0.5],
+    ],
+    [[0.9, 0.1]], // a dot
+  ];
+  const out = wiped(y, shape, strokes, 0.2);
+  for (let c = 0; c < 2; c++)
+    for (let v = 0; v < 20; v++)
+      for (let u = 0; u < 20; u++) {
+        const [right, down] = [u + 0.5, v + 0.5];
+        const nearest = Math.min(12, Math.max(2, right));
+        const far = Math.min(
+          Math.hypot(right - nearest, down - 10),
+          Math.hypot(right - 18, down - 2),
+        );
+        const expected = far <= 2 ? 0 : Math.fround(0.7);
+        assert.equal(out[c * 400 + v * 20 + u], expected, `${c} ${v} ${u}`);
+      }
+  assert.deepEqual(wiped(y, shape, [], 0.2), y);
 });
