@@ -70,9 +70,15 @@ faces_narrow = Recipe("faces-narrow", data="celeba64", size=64, channels=3, widt
 faces = replace(faces_narrow, name="faces", start="faces-narrow", mixture={"grey": 0.25, "sketch": 0.2, "damaged": 0.1, "own": 0.1},
                       tightness=4.0, tightness_end=None, extras={"part-matching": 1.0}, ramp=300, lr=5e-4, lr_end=0.1, ema=0.998,
                       steps=4_000)  # fmt: skip
-# and settled, with a larger code; f(z) is kept as it is, as what f makes of it again is a worse face
-faces_settled = replace(faces, name="faces-settled", start="faces", code=512, mixture={"grey": 0.25, "sketch": 0.2, "damaged": 0.1},
-                        **settling | {"method": "keep"}, batch=32, steps=2_400)  # fmt: skip
+# sharpened with a code twice as large: what D misses of a reconstruction a network of images sees (chapters 8, 11) ...
+faces_sharp = replace(faces, name="faces-sharp", start="faces", code=512, extras={"perceptual-reconstruction": 6.0, "part-matching": 2.0},
+                      steps=1_500)  # fmt: skip
+# ... and it looks at what is made of z as well
+faces_matched = replace(faces_sharp, name="faces-matched", start="faces-sharp", ramp=100, steps=900,
+                        extras={"perceptual-reconstruction": 6.0, "part-matching": 1.0, "perceptual-matching": 0.02})  # fmt: skip
+# and settled; f(z) is kept as it is, as what f makes of it again is a worse face
+faces_settled = replace(faces_matched, name="faces-settled", start="faces-matched", mixture={"grey": 0.25, "sketch": 0.2, "damaged": 0.1},
+                        **settling | {"method": "keep"}, distance="perceptual", batch=32, steps=700)  # fmt: skip
 # for a GPU: four times as wide (15 M parameters, 59 MB), what `benchmarks/estimate.py` counts; not trained here.
 # `train.py faces --start runs/faces-gpu --width 64 --code 512 --batch 256` goes on from it
 faces_gpu = replace(faces_narrow, name="faces-gpu", width=64, code=512, batch=256, steps=60_000)
@@ -96,6 +102,8 @@ RECIPES = {
         fashion,
         faces,
         faces_narrow,
+        faces_sharp,
+        faces_matched,
         faces_settled,
         faces_restore,
         faces_gpu,
