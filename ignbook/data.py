@@ -917,7 +917,7 @@ def from_dataset(dataset, size: int = 64, channels: int | None = None, split: st
     TypeError: it has no length or order.  ValueError: an item that is no image, fewer than LEAST, or a size or split that can't be.
     """
     _check_own(size, channels, split)
-    checks.data(dataset)
+    checks.data(dataset, 0)
     if isinstance(dataset, str | bytes | dict | Path):
         raise TypeError(f"the data set is of type {type(dataset).__name__}; give a Dataset, or ignbook.data.folder a path.")
     mode, made, labels, unsigned, signed = "L" if channels == 1 else "RGB", [], [], [], False
@@ -981,7 +981,8 @@ def _cut(root: Path, size: int, channels: int | None, files: tuple, progress: bo
         return _grey_or_colour(torch.stack(made), channels)
 
     if not notes.exists():  # someone has cleared a part of the cache
-        notes.with_suffix(".npy").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            notes.with_suffix(".npy").unlink()
     pixels = _kept(f"folder-{key}", make)
     found = found or _json(notes)
     left_out = found["left out"]
