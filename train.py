@@ -144,9 +144,9 @@ def _curves(rows: list[dict]) -> bytes:
     return _png(figure)
 
 
-def _png(figure: Figure) -> bytes:
+def _png(figure: Figure, **options) -> bytes:
     image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=150)
+    figure.savefig(image, format="png", dpi=150, **options)
     return image.getvalue()
 
 
@@ -314,7 +314,7 @@ def folder(data: Path, size: int = 64, channels: Literal[1, 3] | None = None, na
         steps: As the recipe by default, like the next three.
         batch: Images a step.
         lr: Learning rate.
-        mirror: Show half of the images reversed from left to right; not for letters.
+        mirror: True or False: whether half of the images are shown reversed from left to right; not for letters.
         seed: Of weights, order and noise.
         n: Images and samples that are measured, at most.
         out: Folder for what a recipe writes too, and the contact sheet.
@@ -335,6 +335,7 @@ def folder(data: Path, size: int = 64, channels: Literal[1, 3] | None = None, na
     nearest = ignbook.recipes.of_images(size, train.pixels.shape[1])
     recipe = replace(nearest, **asked)
     begins = f"the weights of {recipe.start}" if recipe.start else "random weights"
+    begins += " (for non-commercial use only)" if recipe.start.startswith("faces") else ""
     print(f"{len(train)} images to train on and {len(held_out)} held out; {recipe.steps} steps from {begins}")
     model = _train(recipe, out, resume, threads, data=train, tensorboard=tensorboard, overwrite=overwrite, compile=compile).to(
         "cpu"
@@ -351,7 +352,7 @@ def _measured(model: ign_core.Model, train: ignbook.data.Images, held_out: ignbo
     """`ignbook.metrics.evaluate`, or for few images, or without ImageNet's features, drifts alone; and then it says why."""
     few, why = min(len(train), len(held_out), n), ""
     if few < 500:
-        why = f"there are {few}, and measures of quality take 500 of either part"
+        why = f"{few} images are compared with {few}, and measures of quality take 500"
     else:
         try:
             network = _InColour()
@@ -384,7 +385,7 @@ def _sheet(model: ign_core.Model, held_out: ignbook.data.Images, columns: int = 
     fz, ffz = ign_core.iterate(model.f, z, 2)
     rows = {"x": x, "f(x)": ign_core.project(model.f, x), "z": z.clamp(-1, 1), "f(z)": fz, "f(f(z))": ffz}
     figure = ignbook.plots.rows_of_images(rows, columns)
-    sheet = _png(figure)
+    sheet = _png(figure, bbox_inches="tight")
     plt.close(figure)
     return sheet
 

@@ -998,7 +998,8 @@ def _cut(root: Path, size: int, channels: int | None, files: tuple, progress: bo
 def _why(error: Exception) -> str:
     """Of a file that is left out, in a few words."""
     text = str(error)
-    known = {"megapixels": "too large", "whose range": "numbers without a range", "UnidentifiedImageError": "no image"}
+    known = {"megapixels": "too large", "whose range": "numbers without a range", "UnidentifiedImageError": "no image",
+             "PermissionError": "not to be read"}  # fmt: skip
     return next((words for part, words in known.items() if part in text), "damaged")
 
 
