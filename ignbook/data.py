@@ -887,8 +887,8 @@ def folder(
 
     Each is turned upright (EXIF), laid on white where it is transparent, cut to the largest square in its middle, and
     resized with antialiasing.  channels: 3, 1 for grey, or None: 1 if all images are grey, else 3.
-    split: "train", "validation", or None for all.  About a tenth is held out.  What an image shows decides where it goes: it stays
-    there when others are added, or when it is renamed, and its copies go with it.
+    split: "train", "validation", or None for all.  About a tenth is held out.  What an image shows at that size decides where it goes: it
+    stays there when others are added, or when it is renamed, and its copies go with it.  (Where by chance none is held out, one is.)
     A line on stderr says what was found and what was left out.  Hidden files are not looked at; of animations the first frame is taken.
     What was cut is kept in the cache, IGN_CACHE, until a file is added, removed or changed.  The labels are all 0.
     ValueError: no folder, no images in it, fewer than LEAST, or a size or split that can't be.
