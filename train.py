@@ -2,6 +2,7 @@
 
 python train.py mnist                            train a recipe (any field is a flag: --steps 2000 --tightness 2.5)
 python train.py mnist --resume                   go on where a stopped run was (--overwrite starts it anew)
+python train.py folder --data photos             train on images of your own: a folder of them, with subfolders
 python train.py classifier                       train the classifier that the measures use
 python train.py evaluate mnist                   measure a checkpoint, write the numbers into its card
 python train.py sample mnist --out grid.png      a picture of what a checkpoint draws
@@ -22,9 +23,11 @@ import io
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
+import matplotlib.pyplot as plt
 import torch
 import tyro
 from matplotlib.figure import Figure
@@ -41,8 +44,8 @@ CHAPTERS = Path(__file__).parent / "notebooks"
 
 def main(arguments: list[str]) -> None:
     """Dispatch on the first word: a command or a recipe's name."""
-    commands = {"evaluate": evaluate, "export": export, "fetch": fetch, "project": project, "sample": sample,
-                "sweep": sweep}  # fmt: skip
+    commands = {"evaluate": evaluate, "export": export, "fetch": fetch, "folder": folder, "project": project,
+                "sample": sample, "sweep": sweep}  # fmt: skip
     commands |= {name: _trainer(recipe) for name, recipe in ignbook.recipes.RECIPES.items()}
     commands |= {name: _classifier(recipe) for name, recipe in ignbook.recipes.CLASSIFIERS.items()}
     if arguments and not arguments[0].startswith("-") and arguments[0] not in commands:
@@ -78,12 +81,13 @@ def _trainer(recipe: ign_core.Recipe):
 
 
 def _train(recipe: ign_core.Recipe, out: Path, resume: bool, threads: int | None, callback=None, tensorboard: Path | None = None,
-           **options) -> ign_core.Model:  # fmt: skip
+           data=None, **options) -> ign_core.Model:  # fmt: skip
 
     if threads is not None:
         _set_threads(threads)
     plane = recipe.data in ignbook.data.MANIFOLDS
-    data = ignbook.data.points(recipe.data) if plane else ignbook.data.load(recipe.data, size=recipe.size)
+    if data is None:
+        data = ignbook.data.points(recipe.data) if plane else ignbook.data.load(recipe.data, size=recipe.size)
     with _board(tensorboard) as board:
         look = _Look(recipe, ignbook.baselines.sampling_source(recipe, data), None if plane else out, board, callback)
         model = ignbook.baselines.train(recipe, data, folder=out, resume=resume, callback=look, **options)
@@ -140,9 +144,9 @@ def _curves(rows: list[dict]) -> bytes:
     return _png(figure)
 
 
-def _png(figure: Figure) -> bytes:
+def _png(figure: Figure, **options) -> bytes:
     image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=150)
+    figure.savefig(image, format="png", dpi=150, **options)
     return image.getvalue()
 
 
@@ -280,6 +284,8 @@ def evaluate(name: Annotated[str, tyro.conf.Positional], n: int = 5_000, seed: i
         raise ValueError(
             f"{name} is a toy in the plane; `python experiments/coverage_2d.py --checkpoints {data}` trains and measures it."
         )
+    if data == "folder":
+        raise ValueError(f"{name} was trained on a folder of images; `python train.py folder --data DIR --resume` measures it.")
     if _is_shipped(path) and not shipped:
         raise ValueError(f"{name} is shipped, and its card would be changed; give --shipped for that, or the path of a copy.")
     train, test = (ignbook.data.real(data, split, size) for split in ("train", "test"))
@@ -287,6 +293,101 @@ def evaluate(name: Annotated[str, tyro.conf.Positional], n: int = 5_000, seed: i
     metrics = ignbook.metrics.evaluate(model, network, train, test, n=n, seed=seed)
     ignbook.checkpoints.write_card(path, {"metrics": metrics})
     print(ignbook.metrics.table(metrics))
+
+
+def folder(data: Path, size: int = 64, channels: Literal[1, 3] | None = None, name: str = "folder", start: str | None = None,
+           steps: int | None = None, batch: int | None = None, lr: float | None = None, mirror: bool | None = None,
+           seed: int = 0, n: int = 5_000, out: Path = RUNS, resume: bool = False, overwrite: bool = False,
+           threads: int | None = None, tensorboard: Path | None = None, compile: bool = False) -> None:  # fmt: skip
+    """Train on images of your own, measure on the tenth of them that is held out, and draw a contact sheet.
+
+    The recipe is that of mnist-narrow for grey images of at most 32 pixels, else that of faces-narrow; grey ones of 32 pixels and
+    colour ones of 64 start from its weights. Those of faces are for non-commercial use only, and so is what starts from them.
+    Each image is turned upright, cut to the square in its middle and resized (ignbook.data.folder).
+
+    Args:
+        data: Folder with images of any sizes and formats, and subfolders.
+        size: Side that they are resized to, 4, 5, 6 or 7 times a power of two.
+        channels: 3 for colour, 1 for grey; by default colour, unless all images are grey.
+        name: Of the files that are written.
+        start: A checkpoint to start from, by name or path, or none; by default the recipe's, where its weights fit.
+        steps: As the recipe by default, like the next three.
+        batch: Images a step.
+        lr: Learning rate.
+        mirror: True or False: whether half of the images are shown reversed from left to right; not for letters.
+        seed: Of weights, order and noise.
+        n: Images and samples that are measured, at most.
+        out: Folder for what a recipe writes too, and the contact sheet.
+        resume: Go on from the state in that folder; a run that is finished is measured again.
+        overwrite: Start anew where a run is in that folder already.
+        threads: CPU threads.
+        tensorboard: Folder for TensorBoard's log; needs the package tensorboard.
+        compile: Compile f (torch.compile).
+    """
+    _within("--n", n, 1, 10**7)
+    start = "" if start == "none" else start
+    asked = {"name": name, "start": start, "steps": steps, "batch": batch, "lr": lr, "mirror": mirror, "seed": seed}
+    asked = {field: value for field, value in asked.items() if value is not None}
+    ign_core.build(
+        replace(ignbook.recipes.of_images(size, channels or 3), **asked)
+    )  # what can't be is told before images are read
+    train, held_out = (ignbook.data.folder(data, size, channels, split) for split in ("train", "validation"))
+    nearest = ignbook.recipes.of_images(size, train.pixels.shape[1])
+    recipe = replace(nearest, **asked)
+    begins = f"the weights of {recipe.start}" if recipe.start else "random weights"
+    begins += " (for non-commercial use only)" if recipe.start.startswith("faces") else ""
+    print(f"{len(train)} images to train on and {len(held_out)} held out; {recipe.steps} steps from {begins}")
+    model = _train(recipe, out, resume, threads, data=train, tensorboard=tensorboard, overwrite=overwrite, compile=compile).to(
+        "cpu"
+    )
+    metrics = _measured(model, train, held_out, n)
+    ignbook.checkpoints.write_card(out / name, {"metrics": metrics})
+    print(f"{ignbook.metrics.table(metrics)}\n\nheld-out images: mean D(x, f(x)) is {metrics['reconstruction']:.3f}")
+    sheet = out / f"{name}-contact-sheet.png"
+    ignbook.checkpoints.write_file(sheet, _sheet(model, held_out))
+    print(f"x, f(x), z, f(z), f(f(z)): {sheet}")
+
+
+def _measured(model: ign_core.Model, train: ignbook.data.Images, held_out: ignbook.data.Images, n: int) -> dict:
+    """`ignbook.metrics.evaluate`, or for few images, or without ImageNet's features, drifts alone; and then it says why."""
+    few, why = min(len(train), len(held_out), n), ""
+    if few < 500:
+        why = f"{few} images are compared with {few}, and measures of quality take 500"
+    else:
+        try:
+            network = _InColour()
+        except ValueError as error:
+            why = str(error).rstrip(".")
+    if not why:
+        return ignbook.metrics.evaluate(model, network, train, held_out, n=few)
+    print(f"only drifts are measured: {why}")
+    generator = torch.Generator().manual_seed(0)
+    z = model.source.sample(min(n, 500), generator)
+    fz, ffz = ign_core.iterate(model.f, z, 2)
+    x, clean = (part[torch.randperm(len(part), generator=generator)[:n]] for part in (train, held_out))
+    rows = {name: {"drift": ignbook.metrics.drifts(model.f, y).mean().item()}
+            for name, y in {"real": x, "z": z, "f(z)": fz, "f²(z)": ffz}.items()}  # fmt: skip
+    return {"n": few, "rows": rows, "reconstruction": ignbook.metrics.drifts(model.f, clean).mean().item()}
+
+
+class _InColour(ignbook.metrics.ImageNetFeatures):
+    """ImageNet's features, of grey images too, which it sees as colours that are all alike."""
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        seen = (part.expand(-1, 3, -1, -1) for part in x.split(50))
+        return torch.cat([ignbook.metrics.ImageNetFeatures.features(self, part) for part in seen])
+
+
+def _sheet(model: ign_core.Model, held_out: ignbook.data.Images, columns: int = 8) -> bytes:
+    """A PNG with a row each of held-out x, f(x), z, f(z) and f(f(z))."""
+    x = held_out[torch.linspace(0, len(held_out) - 1, min(columns, len(held_out))).long()]
+    z = model.source.sample(columns, torch.Generator().manual_seed(0))
+    fz, ffz = ign_core.iterate(model.f, z, 2)
+    rows = {"x": x, "f(x)": ign_core.project(model.f, x), "z": z.clamp(-1, 1), "f(z)": fz, "f(f(z))": ffz}
+    figure = ignbook.plots.rows_of_images(rows, columns)
+    sheet = _png(figure, bbox_inches="tight")
+    plt.close(figure)
+    return sheet
 
 
 def sample(name: Annotated[str, tyro.conf.Positional], out: Path, n: int = 64, seed: int = 0) -> None:

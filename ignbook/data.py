@@ -1,4 +1,4 @@
-"""Data of the book: 2D manifolds, MNIST and its kin, CelebA and drawn faces, an image of one's own, what was measured, corruptions.
+"""Data of the book: 2D manifolds, MNIST and its kin, CelebA and drawn faces, images of one's own, what was measured, corruptions.
 
 Every data set is a tensor or an `Images`: len(data), and data[LongTensor] -> (n, *shape).  Images are in [-1, 1].
 """
@@ -795,8 +795,7 @@ def prepare(image, model) -> Tensor:
         pixels = _drawing(torch.from_numpy(np.array(picture)), BOXES[recipe.data])
         x = Images(pixels, torch.zeros(1), "own", size, "prepare")[torch.arange(1)]
     else:
-        pixels = np.array(ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)).reshape(size, size, channels)
-        x = torch.from_numpy(pixels).movedim(-1, 0)[None] / 127.5 - 1
+        x = _square(picture, size)[None] / 127.5 - 1
     if trained and _drift_of_data(model.card) is not None and (times := drift_ratio(model, x).item()) > FAR:
         warnings.warn(f"the drift of this image is {times:.0f} times the data's; look at what became of it, for the model may "
                       "not know its kind.", stacklevel=2)  # fmt: skip
@@ -842,6 +841,12 @@ def _picture(image) -> Image.Image:
     return Image.fromarray(x.cpu().movedim(0, -1).squeeze(-1).numpy())
 
 
+def _square(picture: Image.Image, size: int) -> Tensor:
+    """The largest square in the middle, resized with antialiasing: (C, size, size) uint8."""
+    cut = np.array(ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC))
+    return torch.from_numpy(cut.reshape(size, size, -1)).movedim(-1, 0)
+
+
 def _drawing(grey: Tensor, box: int) -> Tensor:
     """What is drawn on an image, as MNIST has it: (h, w) bytes -> (1, 1, 28, 28) bytes, light on dark."""
     grey = grey.float()
@@ -865,6 +870,155 @@ def _drawing(grey: Tensor, box: int) -> Tensor:
     pixels = torch.zeros(1, 1, 28, 28, dtype=torch.uint8)
     pixels[0, 0, starts[0] : starts[0] + sides[0], starts[1] : starts[1] + sides[1]] = (255 * ink).round().to(torch.uint8)
     return pixels
+
+
+# ------------------------------------------------------------------------------------------------- a folder of one's own
+
+LEAST = 32  # images, below which nothing is to be learnt
+HELD_OUT = 0.1  # share of the images that is kept for validation
+SHOWN = 5  # files left out that are named
+
+
+@door
+def folder(
+    path: str | Path, size: int = 64, channels: int | None = None, split: str | None = "train", progress: bool = True
+) -> Images:
+    """The images in a folder and its subfolders, of any size, mode and format that Pillow reads: (n, C, size, size).
+
+    Each is turned upright (EXIF), laid on white where it is transparent, cut to the largest square in its middle, and
+    resized with antialiasing.  channels: 3, 1 for grey, or None: 1 if all images are grey, else 3.
+    split: "train", "validation", or None for all.  About a tenth is held out.  What an image shows at that size decides where it goes: it
+    stays there when others are added, or when it is renamed, and its copies go with it.  (Where by chance none is held out, one is.)
+    A line on stderr says what was found and what was left out.  Hidden files are not looked at; of animations the first frame is taken.
+    What was cut is kept in the cache, IGN_CACHE, until a file is added, removed or changed.  The labels are all 0.
+    ValueError: no folder, no images in it, fewer than LEAST, or a size or split that can't be.
+    """
+    _check_own(size, channels, split)
+    root = Path(path)
+    if not root.is_dir():
+        raise ValueError(f"there is no folder {path}; give one with images in it.")
+    files = []
+    for file in root.rglob("*"):
+        inside = file.relative_to(root)
+        if not any(part.startswith(".") for part in inside.parts) and file.is_file():
+            about = file.stat()
+            files.append((inside.as_posix(), about.st_size, about.st_mtime_ns))
+    pixels, found = _cut(root.resolve(), size, channels, tuple(sorted(files)), progress)
+    return _part(pixels, torch.zeros(len(pixels), dtype=torch.long), split, "folder", size, f"a folder of {found}", str(path))
+
+
+@door
+def from_dataset(dataset, size: int = 64, channels: int | None = None, split: str | None = "train") -> Images:
+    """The images of a torch or torchvision `Dataset`, or of a list, as `folder` makes them: (n, C, size, size).
+
+    dataset: has len() and gives by an int a PIL image or a tensor (C, H, W) or (H, W), or a tuple that begins with one.  Tensors are
+    bytes, or floats in [0, 1] or [-1, 1]; they count as the latter if any of them goes below 0.  Whole numbers that come second are the labels.
+    Each item is asked for once, so what is drawn at random is drawn once.  The rest is as in `folder`; nothing is cached.
+    TypeError: it has no length or order.  ValueError: an item that is no image, fewer than LEAST, or a size or split that can't be.
+    """
+    _check_own(size, channels, split)
+    checks.data(dataset, 0)
+    if isinstance(dataset, str | bytes | dict | Path):
+        raise TypeError(f"the data set is of type {type(dataset).__name__}; give a Dataset, or ignbook.data.folder a path.")
+    mode, made, labels, unsigned, signed = "L" if channels == 1 else "RGB", [], [], [], False
+    for i in range(len(dataset)):
+        item = dataset[i]
+        paired = isinstance(item, list | tuple) and len(item) > 0
+        image = item[0] if paired else item
+        if isinstance(image, Tensor) and image.is_floating_point() and image.numel():
+            signed = signed or image.min().item() < 0
+            if image.min() >= 0 and image.max() <= 1:
+                image = (255 * image).round().to(torch.uint8)
+                unsigned.append(i)
+        try:
+            made.append(_square(_picture(image).convert(mode), size))
+        except ValueError as error:
+            raise ValueError(f"item {i} of the data set: {error}") from None
+        label = item[1] if paired and len(item) > 1 else 0
+        whole = isinstance(label, int) or (isinstance(label, Tensor) and label.ndim == 0 and not label.is_floating_point())
+        labels.append(int(label) if whole else 0)
+    if not made:
+        raise ValueError(f"the data set is empty; give at least {LEAST} images.")
+    pixels = torch.stack(made)
+    if signed:  # then what was taken for [0, 1] is of the upper half
+        pixels[unsigned] = (127.5 + pixels[unsigned].float() / 2).round().to(torch.uint8)
+    pixels = _grey_or_colour(pixels, channels)
+    return _part(pixels, torch.tensor(labels), split, "dataset", size, f"{len(pixels)} images of a Dataset", "the data set")
+
+
+def _check_own(size: int, channels: int | None, split: str | None) -> None:
+    checks.between("the size", size, 1, 1024)
+    if channels not in (None, 1, 3):
+        raise ValueError(f"channels is {channels}; give 1 for grey, 3 for colour, or None.")
+    if split is not None:
+        _check_split(split, ("train", "validation"))
+
+
+@lru_cache(maxsize=2)  # of both splits
+def _cut(root: Path, size: int, channels: int | None, files: tuple, progress: bool) -> tuple[Tensor, str]:
+    """Squares of the images among the files (name, bytes, time of change), and a sentence on what was found, which it tells."""
+    key = hashlib.sha1(json.dumps([str(root), size, channels, files]).encode()).hexdigest()[:16]
+    notes, found = _cache() / f"folder-{key}.json", {}
+
+    def make() -> Tensor:
+        from tqdm.auto import tqdm
+
+        made, left_out, enlarged = [], {}, 0
+        for name, *_ in tqdm(files, desc="images", disable=not progress or len(files) < 200):
+            try:
+                picture = _picture(root / name).convert("L" if channels == 1 else "RGB")
+            except Exception as error:  # a damaged file makes decoders raise anything
+                left_out[name.encode(errors="backslashreplace").decode()] = _why(error)
+                continue
+            enlarged += min(picture.size) < size
+            made.append(_square(picture, size))
+        if not made:
+            several = f"none of its {len(files)} files is one" if files else "it has no files"
+            raise ValueError(f"there is no image in {root}: {several}; give a folder with PNG or JPEG files.")
+        found.update({"left out": left_out, "enlarged": enlarged})
+        with contextlib.suppress(OSError):  # before the pixels, so that these never lack it
+            ignbook.checkpoints.write_json(notes, found)
+        return _grey_or_colour(torch.stack(made), channels)
+
+    if not notes.exists():  # someone has cleared a part of the cache
+        with contextlib.suppress(OSError):
+            notes.with_suffix(".npy").unlink()
+    pixels = _kept(f"folder-{key}", make)
+    found = found or _json(notes)
+    left_out = found["left out"]
+    said = f"{len(pixels)} {'grey' if pixels.shape[1] == 1 else 'colour'} images"
+    said += f", {found['enlarged']} of them enlarged to {size} pixels" if found["enlarged"] else ""
+    said += f", {len(left_out)} files left out" if left_out else ", no file left out"
+    some = ", ".join(f"{name} ({why})" for name, why in list(left_out.items())[:SHOWN])
+    more = f", and {len(left_out) - SHOWN} more" if len(left_out) > SHOWN else ""
+    _tell(f"{root} has {said}{': ' if some else ''}{some}{more}.")
+    return pixels, said
+
+
+def _why(error: Exception) -> str:
+    """Of a file that is left out, in a few words."""
+    text = str(error)
+    known = {"megapixels": "too large", "whose range": "numbers without a range", "UnidentifiedImageError": "no image",
+             "PermissionError": "not to be read"}  # fmt: skip
+    return next((words for part, words in known.items() if part in text), "damaged")
+
+
+def _grey_or_colour(pixels: Tensor, channels: int | None) -> Tensor:
+    """Colours as they are, or for None one channel where all three are the same."""
+    grey = channels is None and all(bool((part == part[:, :1]).all()) for part in pixels.split(1_000))
+    return pixels[:, :1].contiguous() if grey else pixels
+
+
+def _part(pixels: Tensor, labels: Tensor, split: str | None, name: str, size: int, origin: str, where: str) -> Images:
+    """One of the parts, by a digest of each image's first channel, which is the same whether it counts as grey or as colour."""
+    if len(pixels) < LEAST:
+        raise ValueError(f"{where} has {len(pixels)} images, too few to learn from; give at least {LEAST}.")
+    digests = [int(hashlib.md5(image[0].numpy().tobytes()).hexdigest()[:8], 16) for image in pixels]
+    held = torch.tensor(digests) < HELD_OUT * 2**32
+    held[min(range(len(digests)), key=digests.__getitem__)] = True  # in a small folder by chance none is; then one
+    index = torch.arange(len(pixels)) if split is None else (held == (split == "validation")).nonzero().flatten()
+    rule = f"{origin}; the largest centred square, resized to {size}"
+    return Images(pixels[index], labels[index], f"{name}-{split or 'all'}", size, rule)
 
 
 # -------------------------------------------------------------------------------------------------------------- results

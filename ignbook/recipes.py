@@ -1,5 +1,6 @@
 """Every trained model of the book: one `Recipe` each.  `python train.py NAME` trains it; a new one goes in here."""
 
+import math
 from dataclasses import dataclass, replace
 
 from ign_core import Recipe
@@ -125,6 +126,18 @@ def recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise ValueError(f"recipe {name!r} is unknown; use one of: {', '.join(RECIPES)}.")
     return RECIPES[name]
+
+
+def of_images(size: int, channels: int) -> Recipe:
+    """The recipe for a folder of such images: that of digits for small grey ones, else that of faces, from its weights where they fit.
+
+    ValueError: a size that no network takes.
+    """
+    nearest = mnist_narrow if channels == 1 and size <= mnist_narrow.size else faces_narrow
+    linear = math.gcd(nearest.linear, size) if nearest.linear else 0
+    same = (size, channels) == (nearest.size, nearest.channels)
+    return replace(nearest, name="folder", data="folder", size=size, channels=channels, linear=linear,
+                   start=nearest.name if same else "")  # fmt: skip
 
 
 def feature_network(data: str) -> str:

@@ -152,6 +152,8 @@ CALLS: dict[ModuleType, dict[str, dict]] = {
         "drift_ratio": {"model": MODEL, "x": X3, "data": X3},
         "prepare": {"image": X3[0], "model": ignbook.recipes.mnist},
         "read_image": {"file": "nonesuch.png", "name": "x"},
+        "folder": {"path": "nonesuch", "size": 16, "channels": 1, "split": "train"},
+        "from_dataset": {"dataset": list(BYTES[:40]), "size": 16, "channels": 1, "split": "train"},
         "result": {"name": "step"},
         "runs": {"family": "lambda"},
         **{name: {} for name in ("ring", "moons", "spiral", "gaussians", "checkerboard", "pinwheel")},
