@@ -136,8 +136,8 @@ def of_images(size: int, channels: int) -> Recipe:
     nearest = mnist_narrow if channels == 1 and size <= mnist_narrow.size else faces_narrow
     linear = math.gcd(nearest.linear, size) if nearest.linear else 0
     same = (size, channels) == (nearest.size, nearest.channels)
-    return replace(nearest, name="folder", data="folder", size=size, channels=channels, linear=linear,
-                   start=nearest.name if same else "")  # fmt: skip
+    start: dict = {"start": nearest.name, "lr": 5e-4, "ramp": 300} if same else {}  # as gently as `faces` goes on from there
+    return replace(nearest, name="folder", data="folder", size=size, channels=channels, linear=linear, **start)
 
 
 def feature_network(data: str) -> str:
