@@ -71,7 +71,8 @@ faces_narrow = Recipe("faces-narrow", data="celeba64", size=64, channels=3, widt
 faces = replace(faces_narrow, name="faces", start="faces-narrow", mixture={"grey": 0.25, "sketch": 0.2, "damaged": 0.1, "own": 0.1},
                       tightness=4.0, tightness_end=None, extras={"part-matching": 1.0}, ramp=300, lr=5e-4, lr_end=0.1, ema=0.998,
                       steps=4_000)  # fmt: skip
-# sharpened with a code twice as large: what D misses of a reconstruction a network of images sees (chapters 8, 11) ...
+# sharpened with a code twice as large: what D misses of a reconstruction a network of images sees (chapters 7, 11).  Its
+# weights are not in the book; with --start runs/faces-sharp the next goes on from those that you train ...
 faces_sharp = replace(faces, name="faces-sharp", start="faces", code=512, extras={"perceptual-reconstruction": 6.0, "part-matching": 2.0},
                       steps=1_500)  # fmt: skip
 # ... and it looks at what is made of z as well
