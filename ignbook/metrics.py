@@ -389,9 +389,10 @@ def birthday(x: Tensor, threshold: float, orders: int = 400, seed: int = 0) -> B
     near, closest, least = [], (0, 1), math.inf
     for start, squares in _pairs(x):
         near.append(torch.nonzero(squares <= threshold**2) + torch.tensor([start, start + 1]))
-        at = int(squares.argmin())
-        if squares.flatten()[at] < least:
-            least, (i, j) = squares.flatten()[at].item(), divmod(at, squares.shape[1])
+        rounded = squares.round(decimals=9).flatten()  # copies are at 0 but for what each processor rounds otherwise: the first
+        at = int(rounded.argmin())
+        if rounded[at] < least:
+            least, (i, j) = rounded[at].item(), divmod(at, squares.shape[1])
             closest = (start + i, start + 1 + j)
     distance = (x[closest[0]] - x[closest[1]]).norm().item()
     first, second = torch.cat(near).T

@@ -149,6 +149,12 @@ def test_birthdays_count_known_items_even_if_each_is_a_little_different(items):
     assert i < j and (x[i] - x[j]).norm() == pytest.approx(near.min().item(), abs=1e-6)
 
 
+def test_of_exact_copies_the_first_pair_is_the_closest_whatever_a_processor_rounds():
+    which = torch.randint(300, (2300,), generator=torch.Generator().manual_seed(1)).tolist()
+    i = next(i for i, item in enumerate(which) if item in which[i + 1 :])
+    assert M.birthday(dealt(pictures(300), 2300), 0.05).closest == (i, which.index(which[i], i + 1))
+
+
 def test_birthdays_of_unequal_items_count_less_and_of_distinct_ones_have_no_end():
     items = pictures(400)
     favoured = torch.cat([dealt(items, 1000), items[:1].expand(1000, -1, -1, -1)])
