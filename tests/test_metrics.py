@@ -152,7 +152,8 @@ def test_birthdays_count_known_items_even_if_each_is_a_little_different(items):
 def test_of_exact_copies_the_first_pair_is_the_closest_whatever_a_processor_rounds():
     which = torch.randint(300, (2300,), generator=torch.Generator().manual_seed(1)).tolist()
     i = next(i for i, item in enumerate(which) if item in which[i + 1 :])
-    assert M.birthday(dealt(pictures(300), 2300), 0.05).closest == (i, which.index(which[i], i + 1))
+    x = dealt(pictures(300, side=32), 2300)  # of so many pixels that copies are not quite at 0
+    assert M.birthday(x, 0.05).closest == (i, which.index(which[i], i + 1))
 
 
 def test_birthdays_of_unequal_items_count_less_and_of_distinct_ones_have_no_end():
