@@ -10,7 +10,7 @@ import torch
 from checks import one_sentence, same
 from matplotlib.image import imread
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import ToTensor
 
@@ -199,17 +199,8 @@ def test_without_a_cache_it_reads_anew(photos, monkeypatch, tmp_path):
     assert torch.equal(taken(photos), expected)
 
 
-class Items(Dataset):
-    """A list, one at a time."""
-
-    def __init__(self, items):
-        self.items = items
-
-    def __len__(self):
-        return len(self.items)
-
-    def __getitem__(self, i):
-        return self.items[i]
+def items(some: list) -> Dataset:
+    return Subset(some, range(len(some)))
 
 
 def test_a_dataset_gives_what_the_folder_gives(photos):
@@ -227,8 +218,8 @@ def test_a_dataset_gives_what_the_folder_gives(photos):
         "in [-1, 1]": [2 * x - 1 for x in unit],
         "pairs": [(x, "a name") for x in unit],
     }
-    for name, items in forms.items():
-        assert torch.equal(ignbook.data.from_dataset(Items(items), SIZE, split=None).pixels, expected[None]), name
+    for name, form in forms.items():
+        assert torch.equal(ignbook.data.from_dataset(items(form), SIZE, split=None).pixels, expected[None]), name
 
 
 def test_floats_in_one_dataset_have_one_range():
@@ -256,8 +247,8 @@ def test_what_is_no_data_gets_one_sentence(photos, tmp_path):
         (lambda: ignbook.data.folder(photos, SIZE, 2), "channels is 2"),
         (lambda: ignbook.data.folder(photos, SIZE, split="test"), "split 'test' is unknown"),
         (lambda: ignbook.data.from_dataset([picture] * 3), "too few"),
-        (lambda: ignbook.data.from_dataset(Items([])), "the data set is empty"),
-        (lambda: ignbook.data.from_dataset(DataLoader(Items([x] * 40))), "DataLoader"),
+        (lambda: ignbook.data.from_dataset(items([])), "the data set is empty"),
+        (lambda: ignbook.data.from_dataset(DataLoader(items([x] * 40))), "DataLoader"),
         (lambda: ignbook.data.from_dataset(str(photos)), "ignbook.data.folder"),
         (lambda: ignbook.data.from_dataset([x] * 39 + [{"image": x}]), "item 39 of the data set: dict is no image"),
         (lambda: ignbook.data.from_dataset([x] * 39 + [x + 7]), "item 39 of the data set: the image runs from 7"),

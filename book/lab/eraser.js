@@ -1,6 +1,5 @@
 /** The eraser: a round brush on y, by mouse, finger or keys, which leaves grey, the middle of the range. */
-import { SIDE } from "./data.js";
-import { Pen, bindPen, unbindPen } from "./pen.js";
+import { Pen, bindPen, share, unbindPen } from "./pen.js";
 
 const MOST = 1000; // points
 
@@ -33,8 +32,8 @@ export class Eraser {
   }
 
   #clear() {
-    this.forget();
-    this.changed();
+    this.pen.clear();
+    this.#draw();
   }
 
   #take(on, say) {
@@ -71,5 +70,3 @@ export class Eraser {
     this.find("unerase").hidden = !this.pen.strokes.length;
   }
 }
-
-const share = ([a, b]) => [(a + SIDE) / (2 * SIDE), (SIDE - b) / (2 * SIDE)];

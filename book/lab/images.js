@@ -294,22 +294,28 @@ export function erased(y, [channels, size], wide, top, left) {
 export function wiped(y, [channels, size], strokes, wide) {
   const out = Float32Array.from(y);
   const area = size * size;
+  const reach = (wide * size) / 2;
+  const near = (a, b) => [
+    Math.max(0, Math.floor(Math.min(a, b) - reach)),
+    Math.min(size - 1, Math.ceil(Math.max(a, b) + reach)),
+  ];
   for (const stroke of strokes)
-    for (let i = 0; i < area; i++) {
-      const at = [(i % size) + 0.5, Math.floor(i / size) + 0.5];
-      const near = stroke.some(
-        (point, k) =>
-          apart(at, stroke[Math.max(k - 1, 0)], point, size) <=
-          (wide * size) / 2,
+    stroke.forEach((point, k) => {
+      const [from, to] = [stroke[Math.max(k - 1, 0)], point].map((end) =>
+        end.map((v) => v * size),
       );
-      if (near) for (let c = 0; c < channels; c++) out[c * area + i] = 0;
-    }
+      const [left, right] = near(from[0], to[0]); // no other pixel can be reached
+      const [top, bottom] = near(from[1], to[1]);
+      for (let v = top; v <= bottom; v++)
+        for (let u = left; u <= right; u++)
+          if (apart([u + 0.5, v + 0.5], from, to) <= reach)
+            for (let c = 0; c < channels; c++) out[c * area + v * size + u] = 0;
+    });
   return out;
 }
 
-/** From a place in pixels to the line between two points in shares of the side, in pixels. */
-function apart(at, from, to, size) {
-  const [a, b] = [from, to].map((point) => point.map((v) => v * size));
+/** From a place to the line between two others. */
+function apart(at, a, b) {
   const way = b.map((v, i) => v - a[i]);
   const long = way[0] ** 2 + way[1] ** 2;
   const along = (at[0] - a[0]) * way[0] + (at[1] - a[1]) * way[1];

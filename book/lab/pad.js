@@ -1,6 +1,5 @@
 /** The pad: drawing by mouse, finger or keys, dark on white paper. */
-import { SIDE } from "./data.js";
-import { Pen, bindPen } from "./pen.js";
+import { Pen, bindPen, share } from "./pen.js";
 
 const FINE = 280; // the side in which a drawing is made into an image
 const MOST = 3000; // points
@@ -48,8 +47,7 @@ export class Pad {
   }
 }
 
-const place = ([a, b]) =>
-  [(a + SIDE) / (2 * SIDE), (SIDE - b) / (2 * SIDE)].map((v) => v * FINE);
+const place = (point) => share(point).map((v) => v * FINE);
 
 function paint(context, strokes, ink) {
   context.fillStyle = "#ffffff";

@@ -75,6 +75,12 @@ export class Pen {
   }
 }
 
+/** A point of the square as [right, down], shares of a canvas's side. */
+export const share = ([a, b]) => [
+  (a + SIDE) / (2 * SIDE),
+  (SIDE - b) / (2 * SIDE),
+];
+
 /** Where in the square a pointer is. */
 export function pointAt(canvas, event) {
   const box = canvas.getBoundingClientRect();
