@@ -195,7 +195,7 @@ def train(recipe: Recipe, data, compile: bool = False, **options) -> Model:
     """`ign_core.fit` for any recipe, IGN, IGN with remedies, or baseline; options are fit's.  compile: f by torch.compile."""
     method = method_of(recipe)
     loss: Callable[..., Losses] = method.loss if method else ignbook.remedies.loss_of(recipe)
-    loss = loss.of(recipe) if hasattr(loss, "of") else loss
+    loss = ignbook.remedies.loss_of(recipe, loss.of(recipe)) if hasattr(loss, "of") else loss
     noised = method is not None and method.source is not None
     source = method.source(recipe) if noised else ign_core.source_of(recipe, data)
     f = build(recipe)

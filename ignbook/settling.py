@@ -36,12 +36,14 @@ class Settling:
         return cls(ign_core.load(recipe.start).f, recipe.mixture, recipe.method == "keep")
 
     def __call__(
-        self, f: nn.Module, x: Tensor, z: Tensor, *, distance, reconstruction: float, idempotence: float, **weights
-    ) -> ign_core.Losses:
+        self, f: nn.Module, x: Tensor, z: Tensor, *, distance, reconstruction: float, idempotence: float,
+        extra: ign_core.Extra | None = None, **weights
+    ) -> ign_core.Losses:  # fmt: skip
         """reconstruction * (D(x, f(x)) + D(a, f(a))) + idempotence * (D(y, f(z)) + 2 D(u, f(f^k(u)))), means over the batch.
 
         x, z: (n, *shape), (m, *shape).  a = f_0(z), y = f(a), or a.  u: y and f(x), half of each.  y, u and f^k(u), k as in TIMES, are held
-        fixed.  In `Losses`, idempotence stands for D(u, f(f^k(u))), and tightness for D(y, f(z)), which is minimised here."""
+        fixed.  extra: remedies, of a and f(a) in place of z and f(z), so that what f makes of its answers is like data.
+        In `Losses`, idempotence stands for D(u, f(f^k(u))), and tightness for D(y, f(z)), which is minimised here."""
         D = ign_core.distance_of(distance)
         with torch.no_grad():
             a = self.answers(z)
@@ -55,6 +57,8 @@ class Settling:
                 shown[rest:] = f(shown[rest:]).to(shown.dtype)
         rebuilt, sent, back = D(x, fx), D(y, fz), D(u, f(shown))
         total = reconstruction * (rebuilt.mean() + D(a, fa).mean()) + idempotence * (sent.mean() + 2 * back.mean())
+        if extra is not None:
+            total = total + extra(f, x, a, fx, fa)
         return ign_core.Losses(total, rebuilt.detach(), back.detach(), sent.detach())
 
     def answers(self, z: Tensor) -> Tensor:

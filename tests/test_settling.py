@@ -63,6 +63,26 @@ def test_the_loss_is_its_formula_sample_by_sample(generator, keeps):
     assert losses.total.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_remedies_are_told_of_the_answers_and_of_what_f_makes_of_them(generator):
+    f, x, z = Shift(0.1), torch.randn(10, 2, generator=generator), torch.randn(10, 2, generator=generator)
+    weights = {"distance": "l1", "reconstruction": 3.0, "idempotence": 5.0}
+
+    def extra(f, x, z, fx, fz):  # a number that each of its arguments changes
+        return (x.sum() + 2 * z.sum() + 3 * fx.sum() + 5 * fz.sum()) * f.a
+
+    a = z / 2 + 0.3
+    expected = (x.sum() + 2 * a.sum() + 3 * (x / 2 + 0.1).sum() + 5 * (a / 2 + 0.1).sum()) * 0.1
+    alone, more = (Settling(Shift(0.3), {})(f, x, z, extra=term, **weights).total for term in (None, extra))
+    assert (more - alone).item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_a_recipe_that_settles_may_name_remedies(tmp_path, x):
+    ign_core.save(B.train(IMAGES, x, progress=False), tmp_path / "before")
+    recipe = replace(IMAGES, name="after", method="keep", start=str(tmp_path / "before"), tightness=0.0)
+    alone, matched = (B.train(replace(recipe, extras=of), x, progress=False) for of in ({}, {"part-matching": 1.0}))
+    assert not same(alone.f, matched.f)
+
+
 def test_targets_and_orbits_are_held_fixed(generator):
     f, x = Shift(0.1), torch.full((10, 2), 0.5)
     total = Settling(Shift(0.1), {})(f, x, x, distance="l2", reconstruction=0.0, idempotence=1.0).total
