@@ -1,6 +1,6 @@
 """What each part of the broad source does to colour, identity, samples and refinement.  Chapter 8's ablation.
 
-    python experiments/sources.py [--part 0 --of 2]     a quarter of an hour a run on one core, 24 runs
+    python experiments/sources.py [--part 0 --of 2]     some 8 minutes a run on one core, 24 runs
 
 Trains the runs of `SWEEPS["source"]`, each from the narrow f, and writes results/runs/source/RUN.json after each; a run that
 has a file is left alone, and one that was stopped goes on.  Measured on validation faces, by which a recipe may be chosen.
@@ -44,7 +44,7 @@ def measured(model: ign_core.Model, held_out, network, n: int, damaged: int = DA
 
 
 def main(
-    out: Path = Path("runs"), results: Path = RESULTS, part: int = 0, of: int = 1, threads: int = 1, n: int = 2_000
+    out: Path = Path("runs"), results: Path = RESULTS, part: int = 0, of: int = 1, threads: int = 1, n: int = 1_000
 ) -> None:
     """Train and measure the runs.
 

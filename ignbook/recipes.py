@@ -180,8 +180,8 @@ rising = replace(small, tightness=5.0, tightness_end=14.0)
 matching = replace(rising, extras={"feature-matching": 1.0})
 both = replace(matching, extras={"feature-matching": 1.0, "imle": 5.0})  # the course and the terms of `mnist-narrow`
 
-# what each part of the broad source does: a quarter of an hour each from the narrow f, by `experiments/sources.py`
-short = replace(faces, steps=1_500)
+# what each part of the broad source does: some minutes each from the narrow f, by `experiments/sources.py`
+short = replace(faces, steps=750)
 _and_sketch, _and_damaged = {"grey": 0.25, "sketch": 0.2}, {"grey": 0.25, "sketch": 0.2, "damaged": 0.1}
 SOURCES = {
     "narrow": replace(short, mixture={}),
