@@ -449,14 +449,14 @@ class Run:
             part.follow(self.average, source.noise)
         adam = torch.optim.Adam(f.parameters(), recipe.lr, recipe.betas)
         self.f, self.optimiser = self.fabric.setup(f.train(), adam)
-        self.generator = torch.Generator(self.fabric.device).manual_seed(recipe.seed + 1 + self.fabric.global_rank)
+        self.generator = torch.Generator(self.fabric.device).manual_seed(recipe.seed + 1)
 
     def train(self, data, loss: Callable[..., Losses] = objective) -> Iterator[tuple[int, Losses, nn.Module]]:
         """The paper's algorithm (section 2.2), a step at a time: yields (steps done, its losses, averaged f).
 
         Whoever iterates owns the loop: stop, print, draw, save or measure between two steps as you like.  data: anything
         with len() and data[LongTensor] -> (n, *shape).  loss: `objective`, or another with its signature."""
-        recipe, fabric = self.recipe, self.fabric
+        recipe, fabric, g = self.recipe, self.fabric, self.generator
         data = checkpoints.Half(data, 0) if recipe.mixture and recipe.apart else data
         order = checkpoints.Order(len(data), recipe.batch, recipe.seed, self.step, fabric.global_rank, fabric.world_size)
         loader = torch.utils.data.DataLoader(data, batch_size=None, sampler=order)  # `Order` yields whole batches of indices
@@ -465,8 +465,8 @@ class Run:
                 group["lr"] = recipe.lr * _cosine(self.step / recipe.steps, recipe.lr_end)
             x = x.to(fabric.device)
             if recipe.mirror:
-                x = x.where(torch.rand(len(x), 1, 1, 1, generator=self.generator, device=x.device) >= 0.5, x.flip(-1))
-            z = self.source.sample(len(x), self.generator)
+                x = x.where(order.part(torch.rand(recipe.batch, 1, 1, 1, generator=g, device=x.device)) >= 0.5, x.flip(-1))
+            z = order.part(self.source.sample(recipe.batch, g))
             with fabric.autocast():  # f brings its own; this is for what else a loss applies, such as a remedy's encoder
                 losses = loss(self.f, x, z, **self.weights(), **(self.recalled(x) if recipe.recall else {}))
             self.optimiser.zero_grad()

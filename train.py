@@ -21,9 +21,11 @@ import contextlib
 import csv
 import io
 import json
+import os
 import sys
 import time
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -88,9 +90,12 @@ def _train(recipe: ign_core.Recipe, out: Path, resume: bool, threads: int | None
     plane = recipe.data in ignbook.data.MANIFOLDS
     if data is None:
         data = ignbook.data.points(recipe.data) if plane else ignbook.data.load(recipe.data, size=recipe.size)
-    with _board(tensorboard) as board:
+    first = ignbook.checkpoints.is_first()
+    with _board(tensorboard if first else None) as board:
         look = _Look(recipe, ignbook.baselines.sampling_source(recipe, data), None if plane else out, board, callback)
         model = ignbook.baselines.train(recipe, data, folder=out, resume=resume, callback=look, **options)
+    if not first:
+        return model
     ign_core.save(model, out / recipe.name)
     rows = io.StringIO(newline="")
     table = csv.DictWriter(rows, model.card["history"][0])
@@ -220,6 +225,8 @@ def sweep(family: Annotated[str, tyro.conf.Positional], out: Path = RUNS, result
     if family not in ignbook.recipes.SWEEPS:
         raise ValueError(f"family {family!r} is unknown; use one of: {', '.join(ignbook.recipes.SWEEPS)}.")
     _set_threads(threads)
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise ValueError("a sweep's runs go side by side by --part and --of; start it without `fabric run`.")
     _within("--of", of, 1, 1000)
     _within("--part", part, 0, of - 1)
     _within("--n", n, 1, 10**7)
@@ -336,10 +343,13 @@ def folder(data: Path, size: int = 64, channels: Literal[1, 3] | None = None, na
     recipe = replace(nearest, **asked)
     begins = f"the weights of {recipe.start}" if recipe.start else "random weights"
     begins += " (for non-commercial use only)" if recipe.start.startswith("faces") else ""
-    print(f"{len(train)} images to train on and {len(held_out)} held out; {recipe.steps} steps from {begins}")
+    if ignbook.checkpoints.is_first():
+        print(f"{len(train)} images to train on and {len(held_out)} held out; {recipe.steps} steps from {begins}")
     model = _train(recipe, out, resume, threads, data=train, tensorboard=tensorboard, overwrite=overwrite, compile=compile).to(
         "cpu"
     )
+    if not ignbook.checkpoints.is_first():
+        return
     metrics = _measured(model, train, held_out, n)
     ignbook.checkpoints.write_card(out / name, {"metrics": metrics})
     print(f"{ignbook.metrics.table(metrics)}\n\nheld-out images: mean D(x, f(x)) is {metrics['reconstruction']:.3f}")
@@ -502,16 +512,27 @@ def guarded(arguments: list[str]) -> int:
     try:
         main(arguments)
     except KeyboardInterrupt as error:
-        print(f"train.py: {error or 'stopped.'}", file=sys.stderr)
+        _complain(str(error) or "stopped.")
         return 130
     except (ValueError, OSError, FloatingPointError) as error:
         text = str(error)
         if isinstance(error, OSError) and error.errno is not None:  # not one of our own sentences
             where = error.filename2 or error.filename or "a file"
             text = f"{where} can't be read or written ({error.strerror}); mend that, or give another path."
-        print(f"train.py: {' '.join(text.split())}", file=sys.stderr)
+        _complain(" ".join(text.split()))
         return 1
     return 0
+
+
+def _complain(sentence: str) -> None:
+    """On stderr; of several processes, which mostly fail together, the first to come here says it."""
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        with contextlib.suppress(KeyError, RuntimeError):  # the launcher, who keeps count, is gone too
+            where = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+            store = torch.distributed.TCPStore(*where, is_master=False, timeout=timedelta(seconds=10))
+            if store.add("train.py has complained", 1) > 1:
+                return
+    print(f"train.py: {sentence}", file=sys.stderr)
 
 
 if __name__ == "__main__":
