@@ -527,7 +527,7 @@ def fit(
     resume: go on from that state, bit for bit as if never stopped; with other `steps` or lr, on the courses of these.
     every: steps between rows of the history, states and calls of callback(step, averaged f); None: 200 rows, 20 states.
     loss: `objective`, or another with its signature; `ignbook.baselines.train` finds that of a recipe with remedies.
-    fabric: a Lightning Fabric of your own (several devices).
+    fabric: a Lightning Fabric of your own (several devices); on another number of them a run goes on but for rounding (README).
     ValueError: wrong data, nothing to resume from, a run in its place.  FloatingPointError: NaN; the last good weights are in f
     and folder.  KeyboardInterrupt: Ctrl-C or SIGTERM, with the state saved in folder."""
     data = checkpoints.check_data(data, recipe)

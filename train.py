@@ -2,6 +2,7 @@
 
 python train.py mnist                            train a recipe (any field is a flag: --steps 2000 --tightness 2.5)
 python train.py mnist --resume                   go on where a stopped run was (--overwrite starts it anew)
+python train.py mnist --dry-run                  what it would take: parameters, operations, memory, time
 python train.py folder --data photos             train on images of your own: a folder of them, with subfolders
 python train.py classifier                       train the classifier that the measures use
 python train.py evaluate mnist                   measure a checkpoint, write the numbers into its card
@@ -64,7 +65,10 @@ def _trainer(recipe: ign_core.Recipe):
         threads: int | None = None,
         tensorboard: Path | None = None,
         compile: bool = False,
+        dry_run: bool = False,
     ) -> None:
+        if dry_run:
+            return _dry_run(recipe, threads)
         _train(recipe, out, resume, threads, overwrite=overwrite, tensorboard=tensorboard, compile=compile)
 
     train.__doc__ = f"""Train the recipe "{recipe.name}".
@@ -73,13 +77,21 @@ def _trainer(recipe: ign_core.Recipe):
         recipe: The recipe's fields, each to be changed by its flag.
         out: Folder for the trained model, the state to resume from, the history with its curves, and grids of samples.
         resume: Go on from the state in that folder, bit for bit as if never stopped. With more steps, or with another lr
-            (after NaN, a lower one), lr and lambda follow the courses of the new numbers from there on.
+            (after NaN, a lower one), lr and lambda follow the courses of the new numbers from there on. On another number of
+            devices it goes on too, and rounding differs.
         overwrite: Start anew where a run is in that folder already.
         threads: CPU threads; one is best where two runs go side by side.
         tensorboard: Folder for TensorBoard's log of the terms and the samples; needs the package tensorboard.
         compile: Compile f (torch.compile): a minute or more to begin with, faster steps on a GPU; it needs a C++ compiler.
+        dry_run: Print parameters, operations, memory and time that the training would take, and train nothing.
     """
     return train
+
+
+def _dry_run(recipe: ign_core.Recipe, threads: int | None) -> None:
+    if threads is not None:
+        _set_threads(threads)
+    print(ignbook.costs.summary(recipe))
 
 
 def _train(recipe: ign_core.Recipe, out: Path, resume: bool, threads: int | None, callback=None, tensorboard: Path | None = None,

@@ -282,7 +282,9 @@ class Log:
     In a `with`, which holds the folder for this run alone, and turns Ctrl-C and SIGTERM into a state and a KeyboardInterrupt
     that says how to go on.  run: a Run, whose step this one sets when it resumes.  folder: of the state; None keeps none.
     every: steps between rows of the history, with a state each; None: 200 rows and 20 states, and one a minute.
-    Of several processes the first alone writes, and calls callbacks.
+    Of several processes the first alone writes, and calls callbacks.  A state is of no number of processes: on another number
+    the same data and z follow, and what changes is rounding, and what couples the samples of a process's part of a batch
+    (BatchNorm, terms that compare within a batch).
     ValueError: nothing to resume from, a damaged state, that of another recipe or other data; a run that is there already and
     neither to be resumed nor overwritten; another process at work on it; a batch that the processes can't split evenly.
     ConnectionError: another process of the run is gone.

@@ -82,8 +82,22 @@ def worker(folder: Path) -> None:
     except ValueError as error:
         refused = str(error)
     ignbook.checkpoints.write_files = write
+    told: list[int] = []
+
+    def told_once(f, x, z, **options):
+        told.append(rank)
+        if told == [1] * 13:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return ign_core.objective(f, x, z, **options)
+
+    try:
+        fitted(replace(POINTS, name="told", steps=60), folder / "told", loss=told_once)
+    except KeyboardInterrupt as error:
+        stopped = str(error)
     safetensors.torch.save_file(found, folder / f"{rank}.safetensors")
-    (folder / f"{rank}.json").write_text(json.dumps({"written": written, "called": called, "refused": refused}))
+    (folder / f"{rank}.json").write_text(
+        json.dumps({"written": written, "called": called, "refused": refused, "stopped": stopped})
+    )
 
 
 # --------------------------------------------------------------------------------------------- the same training as one
@@ -156,8 +170,18 @@ def test_one_process_writes_and_draws(together):
 
 def test_a_batch_that_cannot_be_split_is_refused(together):
     folder, _, said = together
-    assert [each["refused"] for each in said] == ["a batch of 15 can't be split evenly among 2 processes; give a multiple of 2."] * 2
+    assert [each["refused"] for each in said] == [
+        "a batch of 15 can't be split evenly among 2 processes; give a multiple of 2."
+    ] * 2
     assert not (folder / "odd").exists()
+
+
+@posix
+def test_a_signal_to_one_process_stops_all_at_the_same_step(together):
+    folder, _, said = together
+    path = folder / "told" / "told.train.safetensors"
+    wanted = f"stopped after step 20; {path} has the state of step 20: go on from it by --resume."
+    assert [each["stopped"] for each in said] == [wanted] * 2 and step_of(path) == 20
 
 
 def test_weights_that_are_split_are_refused(monkeypatch):
