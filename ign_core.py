@@ -459,8 +459,7 @@ class Run:
         recipe, fabric, g = self.recipe, self.fabric, self.generator
         data = checkpoints.Half(data, 0) if recipe.mixture and recipe.apart else data
         order = checkpoints.Order(len(data), recipe.batch, recipe.seed, self.step, fabric.global_rank, fabric.world_size)
-        loader = torch.utils.data.DataLoader(data, batch_size=None, sampler=order)  # `Order` yields whole batches of indices
-        for x in itertools.islice(loader, recipe.steps - self.step):
+        for x in itertools.islice(checkpoints.batches(data, order), recipe.steps - self.step):
             for group in self.optimiser.param_groups:
                 group["lr"] = recipe.lr * _cosine(self.step / recipe.steps, recipe.lr_end)
             x = x.to(fabric.device)

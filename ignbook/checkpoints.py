@@ -17,7 +17,7 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from importlib import resources
 from pathlib import Path
@@ -250,6 +250,13 @@ class Order(torch.utils.data.Sampler):
         return batch[self.rank :: self.world]
 
 
+def batches(data, order: Order) -> Iterable[Tensor]:
+    """x of each step, this process's part of it: what the order names, or of data that stream themselves, what comes."""
+    if hasattr(data, "stream"):
+        return data.stream(order)
+    return torch.utils.data.DataLoader(data, batch_size=None, sampler=order)  # `Order` yields whole batches of indices
+
+
 class Half:
     """Every second sample of `data`, from the first (which = 0) or the second (1): two halves with no sample in common."""
 
@@ -270,6 +277,8 @@ def check_data(data, recipe) -> Batches:
     """
     data = Batches(data, recipe)
     Order(len(data), recipe.batch, recipe.seed)  # raises if there is less than one batch
+    if recipe.mixture and hasattr(data, "stream"):
+        raise ValueError("a mixture draws single samples from the data, and these come in a stream; leave mixture empty.")
     x = data[torch.arange(min(len(data), 64))]
     if len(recipe.shape) == 3 and x.min() >= 0:
         raise ValueError("the images have no value below 0; scale them from [0, 1] to [-1, 1] with 2 * x - 1.")
