@@ -1028,6 +1028,7 @@ def _part(pixels: Tensor, labels: Tensor, split: str | None, name: str, size: in
 # ------------------------------------------------------------------------------------------- images that memory can't hold
 
 SUFFIXES = ("png", "jpg", "jpeg", "webp", "bmp", "ppm", "pgm", "tif", "tiff")  # of members of a tar file that are images
+CHANGED = "the shards have fewer images than when they were counted; make them anew, and start again."
 
 
 @door
@@ -1078,15 +1079,18 @@ class Shards:
 
     def __getitem__(self, index: Tensor) -> Tensor:
         """Images by their place in the files: quick only where the places ascend from call to call.  IndexError: no such."""
-        wanted, found = index.tolist(), {}
+        wanted, found = set(index.tolist()), {}
         if not all(0 <= i < self.n for i in wanted):
             raise IndexError(f"there are {self.n} images in these shards; ask for those from 0 to {self.n - 1}.")
         if self._at == 0 or min(wanted, default=self._at) < self._at:
             self._at, self._raw = 0, _in_files(self.files)
-        for self._at, raw in enumerate(itertools.islice(self._raw, max(wanted, default=-1) + 1 - self._at), self._at + 1):
-            if self._at - 1 in wanted:
-                found[self._at - 1] = raw
-        return _decoded([found[i] for i in wanted], self.size, self.mode)
+        while self._at <= max(wanted, default=-1):
+            if (raw := next(self._raw, None)) is None:
+                raise ValueError(CHANGED)
+            if self._at in wanted:
+                found[self._at] = raw
+            self._at += 1
+        return _decoded([found[i] for i in index.tolist()], self.size, self.mode)
 
     def stream(self, order: ignbook.checkpoints.Order):
         """x (n, C, size, size) of each step from the order's start on, without end: this process's part of every batch."""
@@ -1118,7 +1122,7 @@ class _Stream(torch.utils.data.IterableDataset):
             for _ in range(position, per_epoch):
                 batch = list(itertools.islice(raw, order.batch))
                 if len(batch) < order.batch:
-                    raise ValueError("the shards have fewer images than when they were counted; make them anew.")
+                    raise ValueError(CHANGED)
                 if turn % workers == which:
                     yield _decoded(order.part(batch), self.size, self.mode)
                 turn += 1
