@@ -449,24 +449,23 @@ class Run:
             part.follow(self.average, source.noise)
         adam = torch.optim.Adam(f.parameters(), recipe.lr, recipe.betas)
         self.f, self.optimiser = self.fabric.setup(f.train(), adam)
-        self.generator = torch.Generator(self.fabric.device).manual_seed(recipe.seed + 1 + self.fabric.global_rank)
+        self.generator = torch.Generator(self.fabric.device).manual_seed(recipe.seed + 1)
 
     def train(self, data, loss: Callable[..., Losses] = objective) -> Iterator[tuple[int, Losses, nn.Module]]:
         """The paper's algorithm (section 2.2), a step at a time: yields (steps done, its losses, averaged f).
 
         Whoever iterates owns the loop: stop, print, draw, save or measure between two steps as you like.  data: anything
         with len() and data[LongTensor] -> (n, *shape).  loss: `objective`, or another with its signature."""
-        recipe, fabric = self.recipe, self.fabric
+        recipe, fabric, g = self.recipe, self.fabric, self.generator
         data = checkpoints.Half(data, 0) if recipe.mixture and recipe.apart else data
         order = checkpoints.Order(len(data), recipe.batch, recipe.seed, self.step, fabric.global_rank, fabric.world_size)
-        loader = torch.utils.data.DataLoader(data, batch_size=None, sampler=order)  # `Order` yields whole batches of indices
-        for x in itertools.islice(loader, recipe.steps - self.step):
+        for x in itertools.islice(checkpoints.batches(data, order), recipe.steps - self.step):
             for group in self.optimiser.param_groups:
                 group["lr"] = recipe.lr * _cosine(self.step / recipe.steps, recipe.lr_end)
             x = x.to(fabric.device)
             if recipe.mirror:
-                x = x.where(torch.rand(len(x), 1, 1, 1, generator=self.generator, device=x.device) >= 0.5, x.flip(-1))
-            z = self.source.sample(len(x), self.generator)
+                x = x.where(order.part(torch.rand(recipe.batch, 1, 1, 1, generator=g, device=x.device)) >= 0.5, x.flip(-1))
+            z = order.part(self.source.sample(recipe.batch, g))
             with fabric.autocast():  # f brings its own; this is for what else a loss applies, such as a remedy's encoder
                 losses = loss(self.f, x, z, **self.weights(), **(self.recalled(x) if recipe.recall else {}))
             self.optimiser.zero_grad()
@@ -527,7 +526,7 @@ def fit(
     resume: go on from that state, bit for bit as if never stopped; with other `steps` or lr, on the courses of these.
     every: steps between rows of the history, states and calls of callback(step, averaged f); None: 200 rows, 20 states.
     loss: `objective`, or another with its signature; `ignbook.baselines.train` finds that of a recipe with remedies.
-    fabric: a Lightning Fabric of your own (several devices).
+    fabric: a Lightning Fabric of your own (several devices); on another number of them a run goes on but for rounding (README).
     ValueError: wrong data, nothing to resume from, a run in its place.  FloatingPointError: NaN; the last good weights are in f
     and folder.  KeyboardInterrupt: Ctrl-C or SIGTERM, with the state saved in folder."""
     data = checkpoints.check_data(data, recipe)

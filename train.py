@@ -2,6 +2,7 @@
 
 python train.py mnist                            train a recipe (any field is a flag: --steps 2000 --tightness 2.5)
 python train.py mnist --resume                   go on where a stopped run was (--overwrite starts it anew)
+python train.py mnist --dry-run                  what it would take: parameters, operations, memory, time
 python train.py folder --data photos             train on images of your own: a folder of them, with subfolders
 python train.py classifier                       train the classifier that the measures use
 python train.py evaluate mnist                   measure a checkpoint, write the numbers into its card
@@ -21,9 +22,11 @@ import contextlib
 import csv
 import io
 import json
+import os
 import sys
 import time
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -62,7 +65,10 @@ def _trainer(recipe: ign_core.Recipe):
         threads: int | None = None,
         tensorboard: Path | None = None,
         compile: bool = False,
+        dry_run: bool = False,
     ) -> None:
+        if dry_run:
+            return _dry_run(recipe, threads)
         _train(recipe, out, resume, threads, overwrite=overwrite, tensorboard=tensorboard, compile=compile)
 
     train.__doc__ = f"""Train the recipe "{recipe.name}".
@@ -71,13 +77,21 @@ def _trainer(recipe: ign_core.Recipe):
         recipe: The recipe's fields, each to be changed by its flag.
         out: Folder for the trained model, the state to resume from, the history with its curves, and grids of samples.
         resume: Go on from the state in that folder, bit for bit as if never stopped. With more steps, or with another lr
-            (after NaN, a lower one), lr and lambda follow the courses of the new numbers from there on.
+            (after NaN, a lower one), lr and lambda follow the courses of the new numbers from there on. On another number of
+            devices it goes on too, and rounding differs.
         overwrite: Start anew where a run is in that folder already.
         threads: CPU threads; one is best where two runs go side by side.
         tensorboard: Folder for TensorBoard's log of the terms and the samples; needs the package tensorboard.
         compile: Compile f (torch.compile): a minute or more to begin with, faster steps on a GPU; it needs a C++ compiler.
+        dry_run: Print parameters, operations, memory and time that the training would take, and train nothing.
     """
     return train
+
+
+def _dry_run(recipe: ign_core.Recipe, threads: int | None) -> None:
+    if threads is not None:
+        _set_threads(threads)
+    print(ignbook.costs.summary(recipe))
 
 
 def _train(recipe: ign_core.Recipe, out: Path, resume: bool, threads: int | None, callback=None, tensorboard: Path | None = None,
@@ -88,9 +102,12 @@ def _train(recipe: ign_core.Recipe, out: Path, resume: bool, threads: int | None
     plane = recipe.data in ignbook.data.MANIFOLDS
     if data is None:
         data = ignbook.data.points(recipe.data) if plane else ignbook.data.load(recipe.data, size=recipe.size)
-    with _board(tensorboard) as board:
+    first = ignbook.checkpoints.is_first()
+    with _board(tensorboard if first else None) as board:
         look = _Look(recipe, ignbook.baselines.sampling_source(recipe, data), None if plane else out, board, callback)
         model = ignbook.baselines.train(recipe, data, folder=out, resume=resume, callback=look, **options)
+    if not first:
+        return model
     ign_core.save(model, out / recipe.name)
     rows = io.StringIO(newline="")
     table = csv.DictWriter(rows, model.card["history"][0])
@@ -220,6 +237,8 @@ def sweep(family: Annotated[str, tyro.conf.Positional], out: Path = RUNS, result
     if family not in ignbook.recipes.SWEEPS:
         raise ValueError(f"family {family!r} is unknown; use one of: {', '.join(ignbook.recipes.SWEEPS)}.")
     _set_threads(threads)
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise ValueError("a sweep's runs go side by side by --part and --of; start it without `fabric run`.")
     _within("--of", of, 1, 1000)
     _within("--part", part, 0, of - 1)
     _within("--n", n, 1, 10**7)
@@ -336,10 +355,13 @@ def folder(data: Path, size: int = 64, channels: Literal[1, 3] | None = None, na
     recipe = replace(nearest, **asked)
     begins = f"the weights of {recipe.start}" if recipe.start else "random weights"
     begins += " (for non-commercial use only)" if recipe.start.startswith("faces") else ""
-    print(f"{len(train)} images to train on and {len(held_out)} held out; {recipe.steps} steps from {begins}")
+    if ignbook.checkpoints.is_first():
+        print(f"{len(train)} images to train on and {len(held_out)} held out; {recipe.steps} steps from {begins}")
     model = _train(recipe, out, resume, threads, data=train, tensorboard=tensorboard, overwrite=overwrite, compile=compile).to(
         "cpu"
     )
+    if not ignbook.checkpoints.is_first():
+        return
     metrics = _measured(model, train, held_out, n)
     ignbook.checkpoints.write_card(out / name, {"metrics": metrics})
     print(f"{ignbook.metrics.table(metrics)}\n\nheld-out images: mean D(x, f(x)) is {metrics['reconstruction']:.3f}")
@@ -502,16 +524,27 @@ def guarded(arguments: list[str]) -> int:
     try:
         main(arguments)
     except KeyboardInterrupt as error:
-        print(f"train.py: {error or 'stopped.'}", file=sys.stderr)
+        _complain(str(error) or "stopped.")
         return 130
     except (ValueError, OSError, FloatingPointError) as error:
         text = str(error)
         if isinstance(error, OSError) and error.errno is not None:  # not one of our own sentences
             where = error.filename2 or error.filename or "a file"
             text = f"{where} can't be read or written ({error.strerror}); mend that, or give another path."
-        print(f"train.py: {' '.join(text.split())}", file=sys.stderr)
+        _complain(" ".join(text.split()))
         return 1
     return 0
+
+
+def _complain(sentence: str) -> None:
+    """On stderr; of several processes, which mostly fail together, the first to come here says it."""
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        with contextlib.suppress(KeyError, RuntimeError):  # the launcher, who keeps count, is gone too
+            where = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+            store = torch.distributed.TCPStore(*where, is_master=False, timeout=timedelta(seconds=10))
+            if store.add("train.py has complained", 1) > 1:
+                return
+    print(f"train.py: {sentence}", file=sys.stderr)
 
 
 if __name__ == "__main__":

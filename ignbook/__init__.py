@@ -11,6 +11,7 @@ MODULES = (
     "checkpoints",
     "checks",
     "claims",
+    "costs",
     "data",
     "exchange",
     "latent",

@@ -39,6 +39,8 @@ class Batches:
         self.by_item = isinstance(data, list | tuple | Dataset) or not _takes_indices(data)
         if hasattr(data, "card"):
             self.card = data.card
+        if hasattr(data, "stream"):  # `ignbook.data.Shards`, whose images are what this class would make of them
+            self.stream = data.stream
 
     def __len__(self) -> int:
         return len(self.data)

@@ -8,6 +8,7 @@ an input is f, or f.reconstruct.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -191,18 +192,24 @@ def sampling_source(recipe: Recipe, data) -> nn.Module:
     return method.source(recipe) if method and method.latent else ign_core.source_of(replace(recipe, mixture={}), data)
 
 
-def train(recipe: Recipe, data, compile: bool = False, **options) -> Model:
-    """`ign_core.fit` for any recipe, IGN, IGN with remedies, or baseline; options are fit's.  compile: f by torch.compile."""
+def parts(recipe: Recipe, data) -> tuple[nn.Module, Any, Callable[..., Losses]]:
+    """What a training of the recipe takes: f, the source, and the loss."""
     method = method_of(recipe)
     loss: Callable[..., Losses] = method.loss if method else ignbook.remedies.loss_of(recipe)
-    loss = ignbook.remedies.loss_of(recipe, loss.of(recipe)) if hasattr(loss, "of") else loss
-    noised = method is not None and method.source is not None
-    source = method.source(recipe) if noised else ign_core.source_of(recipe, data)
-    f = build(recipe)
+    if hasattr(loss, "of"):
+        loss = ignbook.remedies.loss_of(recipe, loss.of(recipe))
+    source = method.source(recipe) if method and method.source else ign_core.source_of(recipe, data)
+    return build(recipe), source, loss
+
+
+def train(recipe: Recipe, data, compile: bool = False, **options) -> Model:
+    """`ign_core.fit` for any recipe, IGN, IGN with remedies, or baseline; options are fit's.  compile: f by torch.compile."""
+    f, source, loss = parts(recipe, data)
     if compile:
         f.compile()  # in place: its weights keep their names
     model = ign_core.fit(f, source, data, recipe, loss=loss, **options)
-    if noised:  # trained with a source of its own, which samples need not start from
+    method = method_of(recipe)
+    if method and method.source:  # trained with a source of its own, which samples need not start from
         model.source = sampling_source(recipe, data)
     return model
 

@@ -17,7 +17,7 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from importlib import resources
 from pathlib import Path
@@ -192,8 +192,9 @@ def check_draw(n, generator: torch.Generator | None, device) -> torch.device:
 
 def fabric(precision: str = "auto"):
     """A Lightning Fabric on what the machine has.  precision: one of `PRECISIONS`; auto is bf16 where the device has it, fp16
-    on older CUDA, else float32."""
+    on older CUDA, else float32.  ValueError: `fabric run` was given a strategy that splits the weights."""
     from lightning_fabric import Fabric  # here, because it takes a second and only training needs it
+    from lightning_fabric.strategies import DDPStrategy, SingleDeviceStrategy
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # what it announces on stderr stands on the card
     if precision == "auto":
@@ -205,19 +206,33 @@ def fabric(precision: str = "auto"):
     launched = "LT_CLI_USED" in os.environ  # `fabric run train.py ...` has chosen the devices
     devices: dict = {} if launched else {"devices": 1}
     opened = Fabric(precision=precision, **devices)  # type: ignore[arg-type]  # Fabric checks the name itself
-    opened.launch()
+    if type(opened.strategy) is not DDPStrategy and not isinstance(opened.strategy, SingleDeviceStrategy):
+        reason = "splits f's weights among the processes, and the averaged f and the states on disk need them whole"
+        raise ValueError(f"{type(opened.strategy).__name__} {reason}; use --strategy ddp.")
+    if not launched:
+        opened.launch()
     return opened
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes and draws: the only one, or the first of those of `fabric run --devices N`."""
+    from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+    return rank_zero_only.rank == 0
 
 
 class Order(torch.utils.data.Sampler):
     """Batches of indices without end, each epoch a new permutation; a pure function of (n, batch, seed, step).
 
     That is what makes a resumed run see the data in the order of an unbroken one: nothing is stored but the step.
+    rank, world: of several processes each gets every world-th sample of each batch, from its rank on, whatever their number.
     """
 
     def __init__(self, n: int, batch: int, seed: int, start: int = 0, rank: int = 0, world: int = 1):
         if n < batch:
             raise ValueError(f"a batch of {batch} is more than the {n} samples there are; give more data or a smaller batch.")
+        if batch % world:  # or their gradients would not count alike
+            raise ValueError(f"a batch of {batch} can't be split evenly among {world} processes; give a multiple of {world}.")
         self.n, self.batch, self.seed, self.start, self.rank, self.world = n, batch, seed, start, rank, world
 
     def __iter__(self):
@@ -227,8 +242,19 @@ class Order(torch.utils.data.Sampler):
             g = torch.Generator().manual_seed(1_000_003 * self.seed + epoch)
             order = torch.randperm(self.n, generator=g)
             for i in range(position, per_epoch):
-                yield order[i * self.batch : (i + 1) * self.batch][self.rank :: self.world]
+                yield self.part(order[i * self.batch : (i + 1) * self.batch])
             epoch, position = epoch + 1, 0
+
+    def part(self, batch: Tensor) -> Tensor:
+        """What of a whole batch is this process's: (batch, ...) -> (batch / world, ...)."""
+        return batch[self.rank :: self.world]
+
+
+def batches(data, order: Order) -> Iterable[Tensor]:
+    """x of each step, this process's part of it: what the order names, or of data that stream themselves, what comes."""
+    if hasattr(data, "stream"):
+        return data.stream(order)
+    return torch.utils.data.DataLoader(data, batch_size=None, sampler=order)  # `Order` yields whole batches of indices
 
 
 class Half:
@@ -251,6 +277,8 @@ def check_data(data, recipe) -> Batches:
     """
     data = Batches(data, recipe)
     Order(len(data), recipe.batch, recipe.seed)  # raises if there is less than one batch
+    if recipe.mixture and hasattr(data, "stream"):
+        raise ValueError("a mixture draws single samples from the data, and these come in a stream; leave mixture empty.")
     x = data[torch.arange(min(len(data), 64))]
     if len(recipe.shape) == 3 and x.min() >= 0:
         raise ValueError("the images have no value below 0; scale them from [0, 1] to [-1, 1] with 2 * x - 1.")
@@ -263,13 +291,18 @@ class Log:
     In a `with`, which holds the folder for this run alone, and turns Ctrl-C and SIGTERM into a state and a KeyboardInterrupt
     that says how to go on.  run: a Run, whose step this one sets when it resumes.  folder: of the state; None keeps none.
     every: steps between rows of the history, with a state each; None: 200 rows and 20 states, and one a minute.
+    Of several processes the first alone writes, and calls callbacks.  A state is of no number of processes: on another number
+    the same data and z follow, and what changes is rounding, and what couples the samples of a process's part of a batch
+    (BatchNorm, terms that compare within a batch).
     ValueError: nothing to resume from, a damaged state, that of another recipe or other data; a run that is there already and
-    neither to be resumed nor overwritten; another process at work on it.
+    neither to be resumed nor overwritten; another process at work on it; a batch that the processes can't split evenly.
+    ConnectionError: another process of the run is gone.
     """
 
     def __init__(self, run, data, folder, every: int | None, resume: bool, overwrite: bool, progress: bool):
         if resume and overwrite:
             raise ValueError("a run is either resumed or overwritten; give one of --resume and --overwrite.")
+        Order(len(data), run.recipe.batch, run.recipe.seed, world=run.fabric.world_size)  # raises if it can't be split
         self.run, self.data, self.resume, self.overwrite = run, data, resume, overwrite
         self.path = None if folder is None else Path(folder) / f"{run.recipe.name}.train.safetensors"
         self.each, self.every = bool(every), every or max(run.recipe.steps // 200, 1)
@@ -287,6 +320,7 @@ class Log:
             raise ValueError(f"there is nothing to resume from at {path}; start without --resume.")
         self.about_data = {} if path is None else identity(self.data)
         with contextlib.ExitStack() as stack:
+            stack.enter_context(self._together())
             if path is not None and run.fabric.is_global_zero:
                 stack.enter_context(_alone(path.with_name(f".{name}.lock"), name))
                 _sweep(path.parent, name)
@@ -303,8 +337,8 @@ class Log:
             self.bar = stack.enter_context(
                 tqdm(initial=run.step, total=run.recipe.steps, disable=not self.shown, desc=name, mininterval=0.5)
             )
+            run.fabric.barrier()
             self._stack = stack.pop_all()
-        run.fabric.barrier()
         return self
 
     def __exit__(self, *error) -> None:
@@ -317,11 +351,11 @@ class Log:
         run = self.run
         if run.step % self.every == 0 or run.step == run.recipe.steps:
             self._keep(losses)
-            if hasattr(callback, "row"):
-                callback.row(self.history[-1])
-            if callback is not None:
+            if callback is not None and run.fabric.is_global_zero:
+                if hasattr(callback, "row"):
+                    callback.row(self.history[-1])
                 callback(run.step, run.average)
-        if self.signal:
+        if self._signalled():
             self._stop()
 
     def _keep(self, losses) -> None:
@@ -341,7 +375,7 @@ class Log:
         rate = run.recipe.batch * (run.step - self.first) / max(self.bar.format_dict["elapsed"], 1e-9)
         self.bar.set_postfix({k[:5]: f"{v:.3f}" for k, v in terms.items()} | {"images/s": f"{rate:.0f}"}, refresh=False)
         due = self.each or 20 * run.step // steps > 20 * (self.stored or 0) // steps
-        if due or time.perf_counter() - self.looked > 60:
+        if run.fabric.broadcast(due or time.perf_counter() - self.looked > 60):  # the first process has the clock
             self._store()
 
     def card(self) -> dict:
@@ -375,10 +409,37 @@ class Log:
                       f"lr {recipe.lr:g}, no longer those of {was}.")  # fmt: skip
 
     def _store(self) -> None:
-        if self.path is not None and self.run.fabric.is_global_zero:
-            rest = {"seconds": self.seconds, "history": self.history, "courses": self.courses, "data": self.about_data}
-            store(self.run, self.path, rest)
+        if self.path is not None:
+            if self.run.fabric.is_global_zero:
+                rest = {"seconds": self.seconds, "history": self.history, "courses": self.courses, "data": self.about_data}
+                store(self.run, self.path, rest)
+            self.run.fabric.barrier()  # so that no process names a state that isn't there yet
             self.stored, self.looked = self.run.step, time.perf_counter()
+
+    @contextlib.contextmanager
+    def _together(self) -> Iterator[None]:
+        """What gloo or NCCL raise within, when another process of the run is gone, as one sentence."""
+        try:
+            yield
+        except RuntimeError as error:
+            several = self.run.fabric.world_size > 1
+            if not several or not (isinstance(error, torch.distributed.DistError) or "gloo" in str(error)):
+                raise
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the launcher ends the others now; this one has to say why
+            kept = "no state was kept; start again"
+            if self.stored is not None:
+                kept = f"{self.path} has the state of step {self.stored}: go on from it by --resume"
+            raise ConnectionError(f"another process of this run has ended at step {self.run.step}; {kept}.") from None
+
+    def _signalled(self) -> bool:
+        """Whether a signal has come; several processes ask each other, every tenth step, so that they stop at the same one."""
+        fabric = self.run.fabric
+        if fabric.world_size == 1:
+            return bool(self.signal)
+        if self.run.step % 10:
+            return False
+        return bool(fabric.all_reduce(torch.tensor(float(self.signal), device=fabric.device), reduce_op="sum"))
 
     @contextlib.contextmanager
     def _heeding(self) -> Iterator[None]:

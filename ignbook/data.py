@@ -4,15 +4,19 @@ Every data set is a tensor or an `Images`: len(data), and data[LongTensor] -> (n
 """
 
 import contextlib
+import glob
 import gzip
 import hashlib
+import importlib.util
 import io
+import itertools
 import json
 import math
 import os
 import socket
 import struct
 import sys
+import tarfile
 import tempfile
 import warnings
 import zipfile
@@ -1019,6 +1023,150 @@ def _part(pixels: Tensor, labels: Tensor, split: str | None, name: str, size: in
     index = torch.arange(len(pixels)) if split is None else (held == (split == "validation")).nonzero().flatten()
     rule = f"{origin}; the largest centred square, resized to {size}"
     return Images(pixels[index], labels[index], f"{name}-{split or 'all'}", size, rule)
+
+
+# ------------------------------------------------------------------------------------------- images that memory can't hold
+
+SUFFIXES = ("png", "jpg", "jpeg", "webp", "bmp", "ppm", "pgm", "tif", "tiff")  # of members of a tar file that are images
+CHANGED = "the shards have fewer images than when they were counted; make them anew, and start again."
+
+
+@door
+def shards(path: str | Path, size: int = 64, channels: int = 3, buffer: int = 5_000, workers: int = 0) -> "Shards":
+    """Images in tar files, for `fit`, which streams them through the package webdataset (`pip install 'ign-book[shards]'`).
+
+    path: a folder with .tar files on a disk, or a pattern such as "photos/*.tar".  Several hundred MB each are usual, and make the order good.
+    Members that share a name up to its first dot are one sample, of which the first image counts (SUFFIXES).
+    Each is turned upright, cut to the square in its middle and resized, as `folder` does it.  channels: 3, or 1 for grey.
+    buffer: files in memory, from which the next one is drawn.  workers: processes that read and decode, 0 for this one.
+    ValueError: no such file, no tar file, no image, fewer than LEAST, a bad number, or webdataset is not installed.
+    """
+    _check_own(size, channels, None)
+    checks.between("the buffer", buffer, 1)
+    checks.between("the number of workers", workers, 0, 1024)
+    if importlib.util.find_spec("webdataset") is None:
+        raise ValueError("shards are read by webdataset, which is not installed; run `pip install 'ign-book[shards]'`.")
+    found = Path(path).glob("*.tar") if Path(path).is_dir() else map(Path, glob.glob(str(path)))
+    files = sorted(file.resolve() for file in found if file.is_file())
+    if not files:
+        raise ValueError(f"there is no tar file at {path}; give a folder with .tar files, or a pattern that names some.")
+    about = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    key = hashlib.sha1(json.dumps(about).encode()).hexdigest()[:16]
+    counts = _kept(f"shards-{key}", lambda: torch.tensor([_count(file) for file in files])).tolist()
+    if sum(counts) < LEAST:
+        raise ValueError(f"{path} has {sum(counts)} images, too few to learn from; give at least {LEAST}.")
+    return Shards([str(file) for file in files], counts, size, "L" if channels == 1 else "RGB", buffer, workers)
+
+
+class Shards:
+    """What `shards` gives: len(), `stream` for a training, and data[LongTensor] -> (n, C, size, size) in [-1, 1] for a look.
+
+    The order of an epoch is a pure function of seed and epoch, so that a resumed run goes on where it was: it reads what the
+    epoch has had, without decoding it.  Shards come in random order, and images through a buffer.  Several processes read the
+    same and decode a part each.  card: its md5 is of the shards' names, sizes and numbers of images, not of what is in them.
+    """
+
+    def __init__(self, files: list[str], counts: list[int], size: int, mode: str, buffer: int, workers: int):
+        self.files, self.size, self.mode, self.buffer, self.workers, self.n = files, size, mode, buffer, workers, sum(counts)
+        about = [(Path(file).name, Path(file).stat().st_size, count) for file, count in zip(files, counts)]
+        rule = f"{self.n} images in {len(files)} tar files; the largest centred square, resized to {size}"
+        digest = hashlib.md5(json.dumps([about, size, mode]).encode()).hexdigest()
+        self.card = {"name": "shards", "n": self.n, "md5": digest, "origin": rule}
+        self._at, self._raw = 0, iter(())
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        """Images by their place in the files: quick only where the places ascend from call to call.  IndexError: no such."""
+        wanted, found = set(index.tolist()), {}
+        if not all(0 <= i < self.n for i in wanted):
+            raise IndexError(f"there are {self.n} images in these shards; ask for those from 0 to {self.n - 1}.")
+        if self._at == 0 or min(wanted, default=self._at) < self._at:
+            self._at, self._raw = 0, _in_files(self.files)
+        while self._at <= max(wanted, default=-1):
+            if (raw := next(self._raw, None)) is None:
+                raise ValueError(CHANGED)
+            if self._at in wanted:
+                found[self._at] = raw
+            self._at += 1
+        return _decoded([found[i] for i in index.tolist()], self.size, self.mode)
+
+    def stream(self, order: ignbook.checkpoints.Order):
+        """x (n, C, size, size) of each step from the order's start on, without end: this process's part of every batch."""
+        return torch.utils.data.DataLoader(
+            _Stream(self.files, self.size, self.mode, self.buffer, order), batch_size=None, num_workers=self.workers
+        )
+
+
+@dataclass
+class _Stream(torch.utils.data.IterableDataset):
+    """What a worker process reads: all of it, of which it decodes its own batches."""
+
+    files: list[str]
+    size: int
+    mode: str
+    buffer: int
+    order: ignbook.checkpoints.Order
+
+    def __iter__(self):
+        order, worker = self.order, torch.utils.data.get_worker_info()
+        which, workers = (worker.id, worker.num_workers) if worker else (0, 1)  # a DataLoader asks them by turns
+        per_epoch = order.n // order.batch
+        epoch, position = divmod(order.start, per_epoch)
+        turn = 0
+        while True:
+            raw = itertools.islice(
+                _in_files(self.files, 1_000_003 * order.seed + epoch, self.buffer), position * order.batch, None
+            )
+            for _ in range(position, per_epoch):
+                batch = list(itertools.islice(raw, order.batch))
+                if len(batch) < order.batch:
+                    raise ValueError(CHANGED)
+                if turn % workers == which:
+                    yield _decoded(order.part(batch), self.size, self.mode)
+                turn += 1
+            epoch, position = epoch + 1, 0
+
+
+def _is_image(name: str) -> bool:
+    stem, _, suffix = name.rpartition("/")[2].partition(".")
+    return stem != "" and suffix.lower() in SUFFIXES and not name.startswith("__")  # webdataset skips such as __MACOSX__/
+
+
+def _count(file: Path) -> int:
+    """How many samples of a tar file have an image, by its headers."""
+    try:
+        with tarfile.open(file) as tar:
+            names = [member.name for member in tar if member.isreg() and _is_image(member.name)]
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise ValueError(f"{file} is damaged or no tar file ({type(error).__name__}); make it anew.") from None
+    keys = [name[: len(name) - len(name.rpartition("/")[2].partition(".")[2])] for name in names]
+    return len([key for key, _ in itertools.groupby(keys)])
+
+
+def _in_files(files: list[str], seed: int | None = None, buffer: int = 1):
+    """(name, bytes) of the image files, without end to their size; in the order of the files, or for a seed shuffled."""
+    import webdataset
+
+    mixed = seed is not None
+    stages = [
+        webdataset.SimpleShardList(files),
+        *([webdataset.detshuffle(len(files), len(files), seed - 1, 0)] if mixed else []),  # counts its epochs itself, from 1
+        webdataset.tarfile_to_samples(select_files=_is_image),
+        *([webdataset.detshuffle(buffer, buffer, seed - 1, 0)] if mixed else []),
+    ]
+    try:
+        for sample in webdataset.DataPipeline(*stages):
+            suffix = next(key for key in sample if not key.startswith("__"))
+            yield f"{sample['__key__']}.{suffix} in {sample['__url__']}", sample[suffix]
+    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+        raise ValueError(f"a shard is damaged or gone ({type(error).__name__}: {error.args[-1]}); make it anew.") from None
+
+
+def _decoded(raw: list[tuple[str, bytes]], size: int, mode: str) -> Tensor:
+    images = [_square(_picture(read_image(io.BytesIO(data), name)).convert(mode), size) for name, data in raw]
+    return torch.stack(images).float() / 127.5 - 1
 
 
 # -------------------------------------------------------------------------------------------------------------- results

@@ -90,6 +90,7 @@ def test_the_core_depends_on_what_it_imports_and_on_no_more():
         declared("notebook")
     )  # for `train.py evaluate CHAPTER`, and panels
     optional |= {"onnx", "onnxscript"} & set(declared("onnx"))  # for `train.py export NAME --onnx`
+    optional |= {"webdataset"} & set(declared("shards"))  # for `ignbook.data.shards`
     assert set(found) - optional == set(declared()), found
 
 

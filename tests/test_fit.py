@@ -417,11 +417,11 @@ def test_the_order_is_a_function_of_the_step(start):
 
 @pytest.mark.parametrize("world", [2, 3, 4])
 def test_ranks_share_each_batch(world):
-    whole = first(Order(40, 8, 0), 10)
-    parts = [first(Order(40, 8, 0, rank=r, world=world), 10) for r in range(world)]
+    whole = first(Order(40, 12, 0), 10)
+    parts = [first(Order(40, 12, 0, rank=r, world=world), 10) for r in range(world)]
     for batch, *pieces in zip(whole, *parts):
         assert torch.equal(torch.cat(pieces).sort().values, batch.sort().values)
-        assert max(map(len, pieces)) - min(map(len, pieces)) <= 1
+        assert set(map(len, pieces)) == {12 // world}
 
 
 # ------------------------------------------------------------------------------------------------------------------ NaN

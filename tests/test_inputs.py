@@ -154,6 +154,7 @@ CALLS: dict[ModuleType, dict[str, dict]] = {
         "read_image": {"file": "nonesuch.png", "name": "x"},
         "folder": {"path": "nonesuch", "size": 16, "channels": 1, "split": "train"},
         "from_dataset": {"dataset": list(BYTES[:40]), "size": 16, "channels": 1, "split": "train"},
+        "shards": {"path": "nonesuch", "size": 16, "channels": 1, "buffer": 10, "workers": 0},
         "result": {"name": "step"},
         "runs": {"family": "lambda"},
         **{name: {} for name in ("ring", "moons", "spiral", "gaussians", "checkerboard", "pinwheel")},
