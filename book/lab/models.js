@@ -20,6 +20,11 @@ export const KINDS = {
         about:
           "trained with the paper’s weights of the three terms, f(z) has collapsed to few digits",
       },
+      {
+        name: "mnist-denoise",
+        title: "The denoiser",
+        about: "half as wide, trained to take noise off; it is no IGN",
+      },
     ],
   },
   clothes: {
@@ -30,6 +35,22 @@ export const KINDS = {
         name: "fashion",
         title: "The narrow one",
         about: "trained on noise alone",
+      },
+      {
+        name: "fashion-broad",
+        title: "The broad one",
+        about: "half as wide, trained on noisy clothes too",
+      },
+      {
+        name: "fashion-paper",
+        title: "The paper’s weights",
+        about:
+          "half as wide, trained with the paper’s weights of the three terms",
+      },
+      {
+        name: "fashion-denoise",
+        title: "The denoiser",
+        about: "half as wide, trained to take noise off; it is no IGN",
       },
     ],
   },
