@@ -50,7 +50,7 @@ class Chapter:
             "myst_role": self.role,
             "math_inline": lambda node, _: f"${one_line(node)}$",
             "math_inline_double": lambda node, _: f"$${one_line(node)}$$",
-            "math_block": lambda node, _: f"$$ {one_line(node)} $$",
+            "math_block": lambda node, _: f"$$ {rows(one_line(node))} $$",
             "math_block_label": lambda node, _: self.equation(one_line(node), node.info),
             "amsmath": lambda node, _: f"$$ {one_line(node)} $$",
             "link": self.link,
@@ -109,7 +109,7 @@ class Chapter:
         raise ExtensionError(f"{self.docname}: nothing with a number has the label {label!r}.")
 
     def equation(self, latex: str, label: str) -> str:
-        return f"$$ {latex} \\tag{{{self.number(nodes.make_id(f'equation-{label}'))}}} $$"
+        return f"$$ {rows(latex)} \\tag{{{self.number(nodes.make_id(f'equation-{label}'))}}} $$"
 
     def fence(self, node, context) -> str:
         if not node.info.startswith("{"):
@@ -138,7 +138,7 @@ class Chapter:
         if name in ("code", "code-block"):
             return f"```{title}\n{body}\n```"
         if name == "math":
-            return self.equation(body, options["label"]) if "label" in options else f"$$ {body} $$"
+            return self.equation(body, options["label"]) if "label" in options else f"$$ {rows(body)} $$"
         if name in PLAIN.split():
             return self.markdown(body)
         raise ExtensionError(
@@ -205,6 +205,12 @@ class Chapter:
 def one_line(node) -> str:
     """Formulas on one line: within a quoted block a second one would begin with `>`, which MathJax takes for a part of it."""
     return " ".join(node.content.split())
+
+
+def rows(latex: str) -> str:
+    """A formula whose rows are aligned, as Sphinx shows it: MathJax by itself takes `&` for an error."""
+    bare = "\\\\" in latex and not latex.startswith("\\begin")
+    return f"\\begin{{split}} {latex} \\end{{split}}" if bare else latex
 
 
 class Colab(Builder):

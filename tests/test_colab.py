@@ -212,7 +212,7 @@ SHOWN = [
     f"[A place]({PAGES}notebooks/one.html#here), [Drift]({PAGES}book/index.html#term-Drift),",
     "Shocher *et al.* ([2024](https://arxiv.org/abs/2311.01462)), ([Goodfellow *et al.*, 2014](https://arxiv.org/abs/1406.2661)",
     f"$x < y$, [by a name]({PAGES}book/index.html#words), [there]({PAGES}notebooks/one.html#a-place).",
-    "> **Theorem 1 (With $f$).**\n>\n> $$ a &= b \\\\ c &= d \\tag{1} $$\n>\n> > **Note.**\n> >\n> > Within.",
+    "> **Theorem 1 (With $f$).**\n>\n> $$ \\begin{split} a &= b \\\\ c &= d \\end{split} \\tag{1} $$\n>\n> > **Note.**\n> >\n> > Within.",
     "> **Remark (Without a number).**\n>\n> Text.",
     f'<details>\n<summary>Look <a href="{PAGES}notebooks/one.html#equation-eq-one">(1)</a></summary>\n\nHidden.\n\n</details>',
     f"![What is to be seen](https://github.com/ign-book/ign-book/raw/HEAD/book/colab.py)\n\nA caption with [(1)]({PAGES}",
