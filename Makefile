@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 # what book/weights.py writes for the projector's page; it writes all of them, so one stands for all
 WEIGHTS := book/_weights/lab-weights-mnist.js
 
-.PHONY: book html test chapters notebooks margins minutes lint constraints clean
+.PHONY: book html colab test chapters notebooks margins minutes lint constraints clean
 
 book: .venv/ready book/_vendor/ready $(WEIGHTS) ## train on MNIST live, execute every chapter, build the book
 	rm -rf _build/live && mkdir -p _build/live
@@ -19,6 +19,12 @@ book: .venv/ready book/_vendor/ready $(WEIGHTS) ## train on MNIST live, execute 
 
 html: .venv/ready book/_vendor/ready $(WEIGHTS) ## build the book from the committed outputs, in seconds
 	$(BIN)/jupyter-book build . -W --keep-going -n
+
+colab: .venv/ready book/_vendor/ready $(WEIGHTS) ## plain notebooks for Colab and GitHub from the chapters, in _build/colab
+	rm -rf _build/colab
+	$(BIN)/jupyter-book build . --builder custom --custom-builder colab -W --keep-going -n
+	rm -rf _build/colab/_static # the style of pages
+	cp LICENSE* _build/colab
 
 test: .venv/ready $(WEIGHTS) ## modules, then every chapter against its stored outputs
 	$(BIN)/python -m pytest -n 2 tests

@@ -28,7 +28,7 @@ PLACES = {
     "README.md": [rf"(?<=git clone ){URL}"],
     "CITATION.cff": [rf'(?m)(?<=^repository-code: "){URL}'],
 }
-OPTIONAL = {"README.md": [COLAB, rf"(?<=\]\(){URL}(?=/actions/)", rf"(?<=git\+){URL}"]}
+OPTIONAL = {"README.md": [COLAB, rf"(?<=\]\(){URL}(?=/actions/|/blob/)", rf"(?<=src=){URL}(?=/blob/)", rf"(?<=git\+){URL}"]}
 
 
 def address(root: Path = ROOT) -> str:

@@ -2,10 +2,12 @@
 
 import ast
 import importlib.util
+import io
 import json
 import re
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -154,7 +156,7 @@ def test_first_cells(chapter):
     slug = address.removeprefix("https://github.com/")
     title, badge, promise = source(first).split("\n\n", 2)
     assert re.fullmatch(r"# \S.*", title)
-    colab = f"https://colab.research.google.com/github/{slug}/blob/main/notebooks/{chapter['path'].name}"
+    colab = f"https://colab.research.google.com/github/{slug}/blob/colab/notebooks/{chapter['path'].name}"
     assert badge == f"[![Open in Colab](../book/static/colab.svg)]({colab})"
     assert "What you will be able to do" in promise and len(re.findall(r"(?m)^[-*] ", promise)) in (3, 4)
     assert second["cell_type"] == "code" and "hide-cell" in second["metadata"].get("tags", [])
@@ -240,6 +242,62 @@ def test_the_first_cells_install_a_commit_of_this_history():
     assert done.returncode == 0, f"no commit {commit} leads here; run `python book/address.py --pin`"
     files = subprocess.check_output(["git", "ls-tree", "--name-only", commit, "ign_core.py", "ignbook"], cwd=ROOT, text=True)
     assert files.split() == ["ign_core.py", "ignbook"]  # what the chapters import
+
+
+def of_ours(code: str) -> set[str]:
+    """Dotted names of our modules that a chapter's code uses."""
+    aliases, found = {}, set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            aliases |= {a.asname or a.name.split(".")[0]: a.name if a.asname else a.name.split(".")[0] for a in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            aliases |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
+    for node in ast.walk(ast.parse(code)):
+        parts = []
+        while isinstance(node, ast.Attribute):
+            parts, node = [node.attr, *parts], node.value
+        if isinstance(node, ast.Name) and node.id in aliases:
+            found.add(".".join([aliases[node.id], *parts]))
+    return {name for name in found if name.split(".")[0] in ("ign_core", "ignbook")}
+
+
+LACKING = """
+import importlib, json, sys
+sys.path.insert(0, sys.argv[1])
+for name in json.load(sys.stdin):
+    first, *rest = name.split(".")
+    thing = importlib.import_module(first)
+    for part in rest:
+        if type(thing) is not type(sys):
+            break  # a class or a value: what it holds is its own matter
+        try:
+            thing = getattr(thing, part) if hasattr(thing, part) else importlib.import_module(f"{thing.__name__}.{part}")
+        except ModuleNotFoundError:
+            print(name)
+            break
+"""
+
+
+def test_the_commit_that_first_cells_install_has_what_chapters_use(tmp_path):
+    (commit,) = address_of_the_book().pinned()
+    paths = [":(glob)ignbook/**/*.py", "ign_core.py"]
+    archive = subprocess.run(["git", "archive", commit, "--", *paths], cwd=ROOT, capture_output=True)
+    if archive.returncode != 0:
+        pytest.skip("this is no whole git checkout")
+    tarfile.open(fileobj=io.BytesIO(archive.stdout)).extractall(tmp_path, filter="data")
+    names = set()
+    for path in NOTEBOOKS:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        names |= of_ours("\n".join(source(cell) for cell in cells if cell["cell_type"] == "code"))
+    assert {"ign_core.fit", "ignbook.plots.style"} <= names
+    never = {"ignbook.plots.never", "ignbook.gone.never"}  # which no commit has
+    command = [sys.executable, "-c", LACKING, str(tmp_path)]
+    asked = json.dumps(sorted(names | never))
+    done = subprocess.run(command, input=asked, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lacking = set(done.stdout.split())
+    assert never <= lacking
+    assert lacking == never, f"{commit} lacks {lacking - never}; commit them, then run `python book/address.py --pin`"
 
 
 def test_a_new_address_changes_nothing_but_the_address(tmp_path):
