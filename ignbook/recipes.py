@@ -90,7 +90,9 @@ faces_matched = replace(faces_sharp, name="faces-matched", start="faces-sharp", 
 faces_rested = replace(faces_matched, name="faces-rested", start="faces-matched", mixture={"grey": 0.25, "sketch": 0.2, "damaged": 0.1},
                        **settling | {"method": "keep"}, distance="perceptual", batch=32, steps=700)  # fmt: skip
 # ... and what f makes of its answers is matched to faces, so that a second application is hardly a worse one
-faces_settled = replace(faces_rested, name="faces-settled", start="faces-rested", extras={"perceptual-matching": 0.03}, steps=600)
+faces_settled = replace(
+    faces_rested, name="faces-settled", start="faces-rested", extras={"perceptual-matching": 0.03}, steps=600
+)
 # for a GPU: four times as wide (15 M parameters, 59 MB), what `benchmarks/estimate.py` counts; not trained here.
 # `train.py faces --start runs/faces-gpu --width 64 --code 512 --batch 256` goes on from it
 faces_gpu = replace(faces_narrow, name="faces-gpu", width=64, code=512, batch=256, steps=60_000)
