@@ -243,8 +243,14 @@ RECORDING = """
 import importlib.util, subprocess
 find, missing = importlib.util.find_spec, {missing}
 importlib.util.find_spec = lambda name, package=None: None if name in missing else find(name, package)
-subprocess.run = lambda command, **options: print("runs", *command[1:])
+
+def run(command, **options):
+    print("runs", *command[1:])
+    return subprocess.CompletedProcess(command, {code})
+
+subprocess.run = run
 """
+LINE = "Installing the book's code and the packages that it lacks; a torch that is new enough stays. About a minute.\n"
 
 
 def first_cell() -> str:
@@ -271,21 +277,29 @@ def clone(tmp_path) -> Path:
 
 @pytest.mark.parametrize("beside", [".", "notebooks"])
 def test_a_clone_around_the_page_is_used_and_nothing_is_installed(clone, beside):
-    code = RECORDING.format(missing=()) + first_cell() + "\nimport ign_core\nprint(ign_core.whose())"
+    code = RECORDING.format(code=0, missing=()) + first_cell() + "\nimport ign_core\nprint(ign_core.whose())"
     assert said_by(code, clone / beside) == "the clone\n"
 
 
 def test_a_clone_that_lacks_packages_installs_those_it_declares(clone):
-    code = RECORDING.format(missing=("lightning_fabric",)) + first_cell()
-    assert said_by(code, clone / "notebooks") == f"runs -m pip install -q -e {clone}\n"
+    code = RECORDING.format(code=0, missing=("lightning_fabric",)) + first_cell()
+    assert said_by(code, clone / "notebooks") == f"{LINE}runs -m pip install -q -e {clone}\n"
 
 
 def test_elsewhere_the_commit_of_the_page_is_installed_unless_it_is_there(tmp_path):
     (commit,) = re.findall(r'(?m)^REVISION = "(.*)"', first_cell())
     wanted = f"ign-book @ git+{PROJECT['urls']['Repository']}@{commit}"
-    assert said_by(RECORDING.format(missing=("ign_core",)) + first_cell(), tmp_path) == f"runs -m pip install -q {wanted}\n"
-    code = RECORDING.format(missing=()) + f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n" + first_cell()
+    code = RECORDING.format(code=0, missing=("ign_core",)) + first_cell()
+    assert said_by(code, tmp_path) == f"{LINE}runs -m pip install -q {wanted}\n"
+    code = RECORDING.format(code=0, missing=()) + f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n" + first_cell()
     assert said_by(code, tmp_path) == ""
+
+
+def test_an_install_that_fails_says_what_to_do_and_shows_no_traceback(tmp_path):
+    code = RECORDING.format(code=1, missing=("ign_core",)) + first_cell() + "\nprint('went on')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1 and "went on" not in done.stdout and "Traceback" not in done.stderr
+    assert PROJECT["urls"]["Repository"] in done.stderr and "`notebooks`" in done.stderr
 
 
 def test_what_is_edited_in_a_clone_is_seen_by_the_next_cell(clone):

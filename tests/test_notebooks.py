@@ -39,7 +39,12 @@ if clone:  # this page is part of it: it is used, and what you change in its mod
         shell.run_line_magic("load_ext", "autoreload")
         shell.run_line_magic("autoreload", "2")
 if not all(map(importlib.util.find_spec, ("ign_core", "lightning_fabric"))):  # in Colab nothing is installed yet
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", *book], check=True)"""
+    print("Installing the book's code and the packages that it lacks; a torch that is new enough stays. About a minute.")
+    if subprocess.run([sys.executable, "-m", "pip", "install", "-q", *book]).returncode:
+        raise SystemExit(
+            f"pip says above why it couldn't. If {{REPOSITORY}} is out of reach here, download it elsewhere\\n"
+            "and open this page in the folder `notebooks` of that copy: it then uses the code there."
+        )"""
 ELSEWHERE = r"(?<![\w.:/])/(?:home|root|tmp|work|Users|content|mnt|opt|usr|var)/\w|\b[A-Z]:\\\\?[A-Za-z]"  # absolute paths
 HOSTS = r"(?i)\b(?:pypi\.org|files\.pythonhosted|localhost:\d|127\.0\.0\.1)"  # that a reader has no use for
 
