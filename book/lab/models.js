@@ -45,7 +45,7 @@ export const KINDS = {
         name: "fashion-paper",
         title: "The paper’s weights",
         about:
-          "half as wide, trained with the paper’s weights of the three terms",
+          "half as wide, trained with the paper’s weights of the three terms, f(z) is mostly tops and bags",
       },
       {
         name: "fashion-denoise",
