@@ -366,7 +366,7 @@ class Recipe:
 
     name: str
     data: str  # a name that ignbook.data.load knows
-    net: str = "conv"  # or "mlp", another name in NETWORKS, or a function of the recipe
+    net: str = "conv"  # or "mlp", another name in NETWORKS, or a function of the recipe or its "module:name"
     size: int = 32  # side of the images, pixels
     channels: int = 1
     width: int = 32
@@ -374,7 +374,7 @@ class Recipe:
     depth: int = 3
     norm: str = "group"
     linear: int = 0  # side of the small image that passes beside the convolutions; 0 for none
-    source: str = "fourier"  # or "gaussian", another name in SOURCES, or a source of your own
+    source: str = "fourier"  # or "gaussian", another name in SOURCES, a source of your own, or the "module:name" of its class
     mixture: dict[str, float] = field(default_factory=dict)  # shares of further sources in a batch; the rest is `source`
     apart: bool = True  # with a mixture: what it draws from data and what is reconstructed are halves of the data
     start: str = ""  # a checkpoint whose weights f starts from, by name or path; none: those of the seed

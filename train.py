@@ -15,11 +15,13 @@ python train.py export mnist --out mnist.safetensors --half      weights alone, 
 python train.py export mnist --onnx --half       f as runs/mnist.onnx, for other programs
 fabric run --devices 2 train.py mnist            the same on several devices
 
+--import MODULE, with any of them, first imports what has networks of your own: --import mynets --net mynets:Mine.
 evaluate, sample, project and export take a path, or a NAME: then the newer of runs/NAME and the shipped checkpoint.
 """
 
 import contextlib
 import csv
+import importlib
 import io
 import json
 import os
@@ -47,6 +49,7 @@ CHAPTERS = Path(__file__).parent / "notebooks"
 
 def main(arguments: list[str]) -> None:
     """Dispatch on the first word: a command or a recipe's name."""
+    arguments = _imported(list(arguments))
     commands = {"evaluate": evaluate, "export": export, "fetch": fetch, "folder": folder, "project": project,
                 "sample": sample, "sweep": sweep}  # fmt: skip
     commands |= {name: _trainer(recipe) for name, recipe in ignbook.recipes.RECIPES.items()}
@@ -54,6 +57,20 @@ def main(arguments: list[str]) -> None:
     if arguments and not arguments[0].startswith("-") and arguments[0] not in commands:
         raise ValueError(f"{arguments[0]!r} is neither a recipe nor a command; use one of: {', '.join(commands)}.")
     tyro.extras.subcommand_cli_from_dict(commands, args=arguments, description=__doc__, prog="train.py")
+
+
+def _imported(arguments: list[str]) -> list[str]:
+    """What is left of the arguments once each --import MODULE is taken out and imported.  ValueError: no such module."""
+    while "--import" in arguments:
+        at = arguments.index("--import")
+        name = "".join(arguments[at + 1 : at + 2])
+        del arguments[at : at + 2]
+        sys.path[:0] = [] if os.getcwd() in sys.path else [os.getcwd()]
+        try:
+            importlib.import_module(name)
+        except (ImportError, ValueError) as error:
+            raise ValueError(f"--import can't import {name!r} ({error}); give a module that Python finds.") from None
+    return arguments
 
 
 def _trainer(recipe: ign_core.Recipe):
@@ -65,11 +82,13 @@ def _trainer(recipe: ign_core.Recipe):
         threads: int | None = None,
         tensorboard: Path | None = None,
         compile: bool = False,
+        recompute: bool = False,
         dry_run: bool = False,
     ) -> None:
         if dry_run:
             return _dry_run(recipe, threads)
-        _train(recipe, out, resume, threads, overwrite=overwrite, tensorboard=tensorboard, compile=compile)
+        options: dict = {"compile": compile, "recompute": recompute}
+        _train(recipe, out, resume, threads, overwrite=overwrite, tensorboard=tensorboard, **options)
 
     train.__doc__ = f"""Train the recipe "{recipe.name}".
 
@@ -83,6 +102,7 @@ def _trainer(recipe: ign_core.Recipe):
         threads: CPU threads; one is best where two runs go side by side.
         tensorboard: Folder for TensorBoard's log of the terms and the samples; needs the package tensorboard.
         compile: Compile f (torch.compile): a minute or more to begin with, faster steps on a GPU; it needs a C++ compiler.
+        recompute: Keep less for the backward pass and compute it again there: less memory, the same gradients, slower steps.
         dry_run: Print parameters, operations, memory and time that the training would take, and train nothing.
     """
     return train

@@ -8,11 +8,13 @@ an input is f, or f.reconstruct.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 import ign_core
 import ignbook.checkpoints
@@ -202,12 +204,33 @@ def parts(recipe: Recipe, data) -> tuple[nn.Module, Any, Callable[..., Losses]]:
     return build(recipe), source, loss
 
 
-def train(recipe: Recipe, data, compile: bool = False, **options) -> Model:
-    """`ign_core.fit` for any recipe, IGN, IGN with remedies, or baseline; options are fit's.  compile: f by torch.compile."""
+def recomputing(f: nn.Module) -> nn.Module:
+    """f itself, changed: its parts, as encoder and decoder, keep their input alone for the backward, which computes the rest again.
+
+    That is gradient checkpointing (Chen et al. 2016), by torch.utils.checkpoint: less memory, the same gradients, and one
+    more forward.  Not for `ign_core.literal_objective`, whose frozen copy is gone by then: torch raises a CheckpointError.
+    ValueError: f has BatchNorm, whose statistics would count each batch twice.
+    """
+    if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in f.modules()):
+        raise ValueError("a network with BatchNorm would count its statistics twice; leave recompute off, or use norm 'group'.")
+    for part in f.children():
+        part.forward = partial(checkpoint, part.forward, use_reentrant=False)
+    return f
+
+
+def train(recipe: Recipe, data, compile: bool = False, recompute: bool = False, **options) -> Model:
+    """`ign_core.fit` for any recipe, IGN, IGN with remedies, or baseline; options are fit's.  compile: f by torch.compile.
+    recompute: keep less for the backward, and compute it again there (`recomputing`)."""
     f, source, loss = parts(recipe, data)
+    if recompute:
+        if recipe.tightness == 0:  # then the objective is the literal one
+            raise ValueError("without tightness there is a frozen copy of f, which can't be recomputed; leave recompute off.")
+        recomputing(f)
     if compile:
         f.compile()  # in place: its weights keep their names
     model = ign_core.fit(f, source, data, recipe, loss=loss, **options)
+    for part in model.f.children() if recompute else ():
+        vars(part).pop("forward", None)  # a trained one has no backward
     method = method_of(recipe)
     if method and method.source:  # trained with a source of its own, which samples need not start from
         model.source = sampling_source(recipe, data)

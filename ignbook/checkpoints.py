@@ -10,11 +10,13 @@ import hashlib
 import json
 import logging
 import math
+import operator
 import os
 import platform
 import re
 import secrets
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -148,10 +150,24 @@ def table(name: str, entries: dict[str, Any]) -> dict[str, Any]:
 
 
 def entry(table: dict[str, Any], name, what: str) -> Any:
-    """What a recipe names in a registry; anything but a string is the thing itself.  ValueError: an unknown name."""
-    if isinstance(name, str) and name not in table:
-        raise ValueError(f"{what} {name!r} is unknown; use {', '.join(table)}, or give one of your own in its place.")
-    return table[name] if isinstance(name, str) else name
+    """What a recipe names: in a registry, or as "module:name", which is how cards name classes and functions of one's own.
+
+    Anything but a string is the thing itself.  A card may come from anyone, so a name imports nothing: it is looked up among
+    the modules that are loaded already, and nothing of Python's own is taken.  ValueError: an unknown name."""
+    if not isinstance(name, str) or name in table:
+        return table[name] if isinstance(name, str) else name
+    module, colon, inside = name.partition(":")
+    if not colon:
+        own = 'give one of your own, or its "module:name", in its place'
+        raise ValueError(f"{what} {name!r} is unknown; use {', '.join(table)}, or {own}.")
+    try:
+        found = operator.attrgetter(inside)(sys.modules[module])
+    except (KeyError, AttributeError):
+        do = "define it there" if module in sys.modules else f"import {module}, if you trust that code,"
+        raise ValueError(f"{what} {name!r} is not among the modules that are loaded; {do} and try again.") from None
+    if not hasattr(found, "__qualname__") or re.split("[:.]", named(found))[0] in sys.stdlib_module_names:
+        raise ValueError(f"{what} {name!r} is no function or class of your own; name one that is.")
+    return found
 
 
 def check_shares(shares: dict[str, float]) -> None:
@@ -731,7 +747,7 @@ def filled(tensors: dict[str, Tensor], card: dict, name: str | Path, **makers: C
     """The modules that these functions make, with the tensors put in.
 
     ValueError: they are of another architecture or, by the card, of another class, or have weights that aren't finite.  What
-    a card names is compared, never imported.
+    a card names is compared or, by `entry`, looked up among what is loaded: never imported.
     """
     modules, built = [], card.get("built")
     for part, make in makers.items():

@@ -188,6 +188,35 @@ def test_a_compiled_network_is_trained_to_the_same_weights(x, monkeypatch):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5, msg=name)
 
 
+@pytest.mark.parametrize("net", ["conv", "mlp"])
+def test_recomputing_changes_no_gradient_and_keeps_less(net, x, generator):
+    recipe = replace(SMALL, net=net)
+    x, z = (x[:8], x[8:16].flip(-1)) if net == "conv" else torch.randn(2, 8, 2, generator=generator)
+    gradients, kept, stored = [], [], []
+    for recompute in (False, True):
+        f, before = B.build(recipe), len(stored)
+        f = B.recomputing(f) if recompute else f
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: stored.append(t.numel()) or t, lambda t: t):
+            total = ign_core.objective(f, x, z).total
+        total.backward()
+        gradients.append([p.grad for p in f.parameters()])
+        kept.append(sum(stored[before:]))
+    assert all(torch.equal(a, b) and a.abs().sum() > 0 for a, b in zip(*gradients))
+    assert kept[1] < 0.5 * kept[0]
+
+
+@pytest.mark.parametrize("method", ["ign", "vae"])
+def test_a_training_that_recomputes_is_the_same(method, x, tmp_path):
+    plain, model = (B.train(replace(SMALL, method=method), x, recompute=r, progress=False) for r in (False, True))
+    assert same(plain.f, model.f) and not any("forward" in vars(part) for part in model.f.modules())
+    with pytest.raises(ValueError, match="BatchNorm would count its statistics twice; leave recompute off") as caught:
+        B.train(replace(SMALL, norm="batch"), x, recompute=True, progress=False)
+    one_sentence(caught)
+    with pytest.raises(ValueError, match="without tightness there is a frozen copy of f") as caught:
+        B.train(replace(SMALL, tightness=0.0), x, recompute=True, progress=False)
+    one_sentence(caught)
+
+
 def test_the_recipe_for_a_gpu_trains_saves_and_loads(tmp_path):
     """Twenty steps on the CPU, of a small batch: that its network can be made, trained and read again."""
     recipe = replace(ignbook.recipes.faces_gpu, batch=4, steps=20, mirror=False, lr=1e-4)  # its own rate is for batches of 256

@@ -2,6 +2,7 @@
 
 import copy
 import csv
+import importlib
 import json
 import math
 import multiprocessing
@@ -11,9 +12,12 @@ import random
 import signal
 import sys
 import time
+import types
 from dataclasses import replace
 from pathlib import Path
 
+import nbclient
+import nbformat
 import pytest
 import safetensors
 import safetensors.torch
@@ -1013,6 +1017,102 @@ def test_a_class_of_a_script_is_the_same_in_a_module(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert ignbook.checkpoints.read(tmp_path / "own")[1]["built"]["f"] == "__main__:Net"
     assert isinstance(ign_core.load(tmp_path / "own", build=net_of).f, Net)
+
+
+OWN = """
+import torch
+from torch import nn
+from os import system
+
+import ign_core
+
+
+class Mine(nn.Module):
+    def __init__(self, recipe):
+        super().__init__()
+        self.shape, self.layer = recipe.shape, nn.Conv2d(recipe.channels, recipe.channels, 3, padding=1)
+
+    def forward(self, y):
+        return self.layer(y).tanh()
+
+
+class Cube:
+    def __init__(self, shape):
+        self.shape = tuple(shape)
+
+    def sample(self, n, generator=None):
+        return torch.rand(n, *self.shape, generator=generator) - 0.5
+
+
+def far(a, b):
+    return ign_core.l1(a, b) * 2
+"""
+TRAINED = """
+import ignbook
+data = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+about = {{"size": 8, "batch": 8, "steps": 3, "precision": "32-true"}}
+recipe = ign_core.Recipe("own", "none", net={net}, source={source}, distance={distance}, **about)
+model = ignbook.baselines.train(recipe, data, folder=".", overwrite=True, progress=False)
+ign_core.save(model, "own")
+again = ign_core.load("own")
+z = [m.source.sample(4, torch.Generator().manual_seed(1)) for m in (model, again)]
+assert type(again.f) is type(model.f) and torch.equal(*z) and torch.equal(model.f(z[0]), again.f(z[1]))
+ignbook.baselines.train(recipe, data, folder=".", resume=True, progress=False)
+print("saved and loaded", again.card["recipe"]["net"], again.card["recipe"]["source"], again.card["recipe"]["distance"])
+"""
+OBJECTS = {"net": "Mine", "source": "Cube", "distance": "far"}
+
+
+def test_what_a_notebook_defines_is_trained_saved_and_loaded(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(ign_core.__file__).parent))
+    cells = [nbformat.v4.new_code_cell(text) for text in (OWN, TRAINED.format(**OBJECTS))]
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
+    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    said = "".join(out.get("text", "") for cell in notebook.cells for out in cell.outputs)
+    assert "saved and loaded __main__:Mine __main__:Cube __main__:far" in said
+    with pytest.raises(ValueError, match="network '__main__:Mine' is not among .* define it there and try again") as caught:
+        ign_core.load(tmp_path / "own")  # here __main__ is another
+    one_sentence(caught)
+
+
+def test_what_a_module_defines_is_named_in_recipe_and_card_and_imported_by_its_user_alone(tmp_path, monkeypatch):
+    (tmp_path / "my_nets.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    room = {"torch": torch, "ign_core": ign_core}
+    names = {part: repr(f"my_nets:{name}") for part, name in OBJECTS.items()}
+    with pytest.raises(ValueError, match="import my_nets, if you trust that code, and try again") as caught:
+        exec(TRAINED.format(**names), room)
+    one_sentence(caught)
+    assert "my_nets" not in sys.modules
+    monkeypatch.setitem(sys.modules, "my_nets", importlib.import_module("my_nets"))
+    exec(TRAINED.format(**names), room)
+    written = Path("own.json").read_text()
+    exec(TRAINED.format(**{part: f"__import__('my_nets').{name}" for part, name in OBJECTS.items()}), room)
+    assert {part: json.loads(text)["recipe"][part] for text in (written, Path("own.json").read_text()) for part in OBJECTS} == {
+        part: f"my_nets:{name}" for part, name in OBJECTS.items()
+    }
+    del sys.modules["my_nets"]
+    with pytest.raises(ValueError, match="import my_nets, if you trust that code, and try again") as caught:
+        ign_core.load("own")
+    one_sentence(caught)
+    assert "my_nets" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    "name", ["os:system", "builtins:exec", "my_nets:system", "my_nets:VALUE", "my_nets:", ":", "torch.nn.Module"]
+)
+@pytest.mark.parametrize("part", ["net", "source"])
+def test_a_card_takes_nothing_of_pythons_own(part, name, tmp_path, monkeypatch):
+    module = types.ModuleType("my_nets")
+    monkeypatch.setitem(sys.modules, "my_nets", module)
+    exec(OWN + "VALUE = 3", module.__dict__)
+    ign_core.save(train(TINY), tmp_path / "m")
+    card = json.loads((tmp_path / "m.json").read_text())
+    (tmp_path / "m.json").write_text(json.dumps(card | {"recipe": card["recipe"] | {part: name}}))
+    with pytest.raises(ValueError, match="function or class of your own|not among the modules|is unknown") as caught:
+        ign_core.load(tmp_path / "m")
+    one_sentence(caught)
 
 
 def test_weights_that_are_not_finite_are_not_loaded(tmp_path):

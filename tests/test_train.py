@@ -54,6 +54,28 @@ def test_help_explains_itself():
         assert word in done.stdout
 
 
+def test_a_module_of_ones_own_is_imported_when_it_is_asked_for(tmp_path):
+    (tmp_path / "my_nets.py").write_text(
+        "import ign_core\n\n\ndef mine(recipe):\n    return ign_core.ConvAutoencoder(32, 1, 4, 4)\n"
+    )
+    trained = "mnist-narrow --data digits8 --steps 3 --batch 8 --ramp 0 --net my_nets:mine --out runs".split()
+    environment: dict = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(ROOT)}}
+    for more, wanted in (
+        ([], "import my_nets, if you trust"),
+        (["--import", "my_nests"], "can't import 'my_nests'"),
+        (["--import"], ""),
+    ):
+        done = subprocess.run(
+            [sys.executable, ROOT / "train.py", *trained, *more], capture_output=True, text=True, **environment
+        )
+        assert done.returncode == 1 and done.stderr.count("\n") == 1 and wanted in done.stderr
+    assert not (tmp_path / "runs").exists()
+    for words in (["--import", "my_nets", *trained], ["sample", "runs/mnist-narrow", "--out", "a.png", "--import", "my_nets"]):
+        done = subprocess.run([sys.executable, ROOT / "train.py", *words], capture_output=True, text=True, **environment)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.png").exists()
+
+
 def test_an_unknown_recipe_names_the_known_ones():
     done = command("train.py", "mnits")
     assert done.returncode != 0 and done.stdout == ""
