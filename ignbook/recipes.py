@@ -63,11 +63,13 @@ fashion = replace(mnist_narrow, name="fashion", data="fashion")
 
 # what the projector's page shows beside the others: half the width and a small code, for a page that stays light
 _light = Recipe("light", data="mnist", width=16, code=32, lr=1e-3, lr_end=0.05, ramp=300, batch=64, steps=4_000)
+mnist_paper_light = replace(_light, name="mnist-paper-light")
 mnist_denoise = replace(_light, name="mnist-denoise", method="denoise", tightness=0.0, ramp=0)
 fashion_denoise = replace(mnist_denoise, name="fashion-denoise", data="fashion")
 fashion_paper = replace(_light, name="fashion-paper", data="fashion")
 fashion_broad = replace(_light, name="fashion-broad", data="fashion", mixture={"noisy": 0.25}, tightness=5.0,
                         extras={"feature-matching": 1.0, "imle": 5.0})  # fmt: skip
+faces_paper = replace(_light, name="faces-paper", data="celeba64", size=64, channels=3, width=8, code=128, mirror=True)
 
 # faces keep lambda low: what tightness takes from reconstruction shows in colour as blur, and then in f(z) (chapter 7);
 # the rate keeps a quarter, because with less the samples get worse again;
@@ -113,6 +115,7 @@ RECIPES = {
         mnist_narrow,
         mnist_matched,
         mnist_paper,
+        mnist_paper_light,
         mnist_denoise,
         fashion,
         fashion_broad,
@@ -120,6 +123,7 @@ RECIPES = {
         fashion_denoise,
         faces,
         faces_narrow,
+        faces_paper,
         faces_sharp,
         faces_matched,
         faces_rested,
@@ -244,15 +248,17 @@ SWEEPS: dict[str, dict[str, Recipe]] = {
     }),
     "baselines": _seeded(**_compared(mnist_narrow)),
     "settled": _seeded(settled=mnist),  # all from the shipped mnist-matched
-    # up to an hour each, one seed: the baselines that one asks for first; a DCGAN as wide as the IGN's number of parameters
-    # allows; and the IGN with more decay of the rate, and with that, other courses of lambda
+    # up to an hour each: the baselines that one asks for first; a DCGAN as wide as the IGN's number of parameters allows,
+    # it with a rate that falls, and from a higher one; the IGN with more decay of the rate, and with that, other courses of lambda
     "faces": _seeded((0,), **_compared_on_faces(decaying) | {
         "ign": faces_narrow,
         "dcgan-wide": replace(_compared(decaying)["dcgan"], width=26),
+        "dcgan-decay": replace(_compared(decaying)["dcgan"], lr_end=0.02),
+        "dcgan-faster": replace(_compared(decaying)["dcgan"], lr=5e-4, lr_end=0.02),
         "ign-to-0.25": replace(decaying, tightness_end=5.0),
         "ign-falling": replace(decaying, tightness=4.0, tightness_end=0.8),
         "ign-decay": decaying,
-    }),
+    }) | _seeded((1, 2), ign=faces_narrow, dcgan=_compared(decaying)["dcgan"]),
     "drawn": _seeded((0,), **_compared_on_faces(drawn)),
     "source": _seeded((0,), **SOURCES) | _seeded((1, 2), **{name: SOURCES[name] for name in THRICE}),
     # what the game adds to the terms, and they to it
