@@ -185,13 +185,13 @@ def test_a_model_is_loaded_when_it_is_asked_for(projector):
     page = projector()
     asked = []
     page.on("request", lambda r: asked.append(Path(r.url).name))
-    page.check("#model-mnist-paper")
-    page.wait_for_function("ignProjector.state().drifts['mnist-paper']")
-    assert asked == ["lab-weights-mnist-paper.js"]
-    page.uncheck("#model-mnist-paper")
-    page.check("#model-mnist-paper")
-    assert len(asked) == 1 and state(page)["models"] == ["mnist", "mnist-paper"]
-    assert page.locator("#card-mnist-paper").is_visible()
+    page.check("#model-mnist-paper-light")
+    page.wait_for_function("ignProjector.state().drifts['mnist-paper-light']")
+    assert asked == ["lab-weights-mnist-paper-light.js"]
+    page.uncheck("#model-mnist-paper-light")
+    page.check("#model-mnist-paper-light")
+    assert len(asked) == 1 and state(page)["models"] == ["mnist", "mnist-paper-light"]
+    assert page.locator("#card-mnist-paper-light").is_visible()
 
 
 def test_missing_weights_are_told_in_one_sentence(browser, tmp_path):  # noqa: F811
@@ -448,7 +448,7 @@ def test_weights_are_written_whole_or_not_at_all(projector, tmp_path, monkeypatc
     weights.main(target)
     written, there = ((folder / "lab-weights-fashion.js").read_text().split('"data": "') for folder in (target, WEIGHTS))
     assert written[0] == there[0] and len(written[1]) == pytest.approx(len(there[1]), rel=1e-4)
-    monkeypatch.setattr(weights, "names", lambda: ["mnist-paper", "ring"])
+    monkeypatch.setattr(weights, "names", lambda: ["mnist-paper-light", "ring"])
     with pytest.raises(ValueError, match="ring is another kind of f"):
         weights.main(target)
     assert [path.name for path in target.iterdir()] == ["lab-weights-fashion.js"] and len(list(tmp_path.iterdir())) == 1

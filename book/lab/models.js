@@ -15,10 +15,10 @@ export const KINDS = {
         about: "trained on noise alone",
       },
       {
-        name: "mnist-paper",
+        name: "mnist-paper-light",
         title: "The paper’s weights",
         about:
-          "trained with the paper’s weights of the three terms, f(z) has collapsed to few digits",
+          "half as wide, trained with the paper’s weights of the three terms, f(z) has collapsed to few digits",
       },
       {
         name: "mnist-denoise",
@@ -67,6 +67,12 @@ export const KINDS = {
         name: "faces-narrow",
         title: "The narrow one",
         about: "trained on noise alone",
+      },
+      {
+        name: "faces-paper",
+        title: "The paper’s weights",
+        about:
+          "half as wide, trained with the paper’s weights of the three terms",
       },
       {
         name: "faces-denoise",
