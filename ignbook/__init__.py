@@ -25,6 +25,7 @@ MODULES = (
     "remedies",
     "settling",
     "sources",
+    "tables",
     "theory",
 )
 

@@ -24,6 +24,7 @@ import ignbook.panels
 import ignbook.plots
 import ignbook.projector
 import ignbook.recipes
+import ignbook.tables
 import ignbook.theory
 
 G = torch.Generator().manual_seed(0)
@@ -222,6 +223,7 @@ CALLS: dict[ModuleType, dict[str, dict]] = {
         "spectra": {"kinds": {"a": (X3, "red")}},
         "class_shares": {"kinds": {"a": ([0.5, 0.5], "red")}, "names": ("0", "1")},
     },
+    ignbook.tables: {"show": {"text": "| a | b |\n|---|---|\n| 1 | 2 |", "columns": 1, "names": 1}},
 }  # fmt: skip
 # what takes an axes, or compares summaries that it made itself, and what has its own tests
 ELSEWHERE = {"permitted_laws", "as_text", "differences", "from_text", "summary", "without_frames"}

@@ -72,7 +72,7 @@ export const KINDS = {
         name: "faces-paper",
         title: "The paper’s weights",
         about:
-          "half as wide, trained with the paper’s weights of the three terms",
+          "half as wide, trained with the paper’s weights of the three terms, f(z) is soft and of few kinds",
       },
       {
         name: "faces-denoise",
