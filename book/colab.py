@@ -121,8 +121,6 @@ class Chapter:
         parsed = parse_directive_text(TestDirective, title.strip(), node.content)
         title, options, body = title.strip(), parsed.options, "\n".join(parsed.body)
         kind = name.rpartition(":")[2].capitalize()
-        if name == "prf:proof":
-            return folded("Proof", self.markdown(body))
         if name == "solution":
             return folded(f"Solution to Exercise {self.number(title)}", self.markdown(body))
         if name.startswith("prf:") or name == "exercise":

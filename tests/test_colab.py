@@ -120,7 +120,7 @@ def test_a_reader_of_plain_markdown_shows_each_as_intended(pairs):
             kind.removeprefix("prf:") for kind in re.findall(rf"`{{3,}}\{{({KINDS})\}}", source)
         ], name
         folded = re.findall(r"<details>\s*<summary>(\w+).*?</summary>(.*?)</details>", html, re.S)
-        assert sum(kind == "Proof" for kind, _ in folded) == source.count("{prf:proof}")
+        assert sum(kind == "Proof" for kind, _ in folded) == source.count("{dropdown} Proof")
         assert html.count("<details>") == html.count("</details>") == len(folded)
         assert all(re.search("<(p|ol|ul|blockquote)>", body) for _, body in folded), name  # what is folded is Markdown still
         assert not re.search(r"\*\*|^&gt;|\]\(", re.sub(r"(?s)<(code|pre)\b.*?</\1>|\$[^$]*\$", "", html)), name
