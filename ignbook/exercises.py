@@ -553,8 +553,8 @@ def _alive(alive: Callable) -> str:
 @_exercise("06-1", "`ign_core.iterate(f, y, k)` gives f(y) to f^k(y) at once; take the mean of `ign_core.drift` at each.")
 def _drifts_along(drifts_along: Callable) -> str:
     y = _normal(50, 1, 4, 4)
-    found = drifts_along(lambda y: y / 2, y, 4)
-    found = _tensor(found if isinstance(found, Tensor) or found is None or found is ... else [_number(v) for v in found], 4)
+    found = _written(drifts_along(lambda y: y / 2, y, 4))
+    found = _tensor(found if isinstance(found, Tensor) else [_number(v) for v in found], 4)
     size = y.abs().mean().item()
     _require(
         not _close(found, [size / 2**i for i in (1, 2, 3, 4)]),
@@ -967,10 +967,7 @@ def _next_tightness(step: Callable) -> str:
     ]
     for now, at_data, at_samples, gamma, sign, why in cases:
         moved = _number(step(now, at_data, at_samples, gamma)) - now
-        _require(
-            moved * sign > 0,
-            f"the tightness should {'rise' if sign > 0 else 'fall'} if {why}.",
-        )
+        _require(moved * sign > 0, f"the tightness should {'rise' if sign > 0 else 'fall'} if {why}.")
     low, high = 0.05, 20.0
     for _ in range(2000):
         low, high = _number(step(low, 0.0, 1.0, 0.5)), _number(step(high, 9.0, 0.0, 0.5))
