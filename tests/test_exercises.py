@@ -1,10 +1,13 @@
-"""Every exercise: two likely mistakes get a hint each, of their own."""
+"""Every exercise: its stub gets a hint, its solution passes, and two likely mistakes get a hint each, of their own."""
 
+import ast
 import copy
+import json
 import math
 import re
 from fractions import Fraction
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +20,66 @@ import ignbook.latent
 import ignbook.metrics
 from ignbook.exercises import CHECKS, check
 
+ROOT = Path(__file__).resolve().parent.parent
 NAMES = [f"{chapter:02}-{i}" for chapter in range(1, 12) for i in (1, 2, 3)]
+# what a solution needs of its chapter beyond imports, functions and classes
+BEFORE = {
+    "01-1": "g = torch.Generator().manual_seed(0)",
+    "02-2": """
+torch.manual_seed(0)
+f = ign_core.MLP(dim=2, width=16, depth=2).double()
+size = sum(p.numel() for p in f.parameters())
+for p in f.parameters():
+    p.data += 0.3 * torch.randn(p.shape).double()
+z = ign_core.GaussianSource((2,)).sample(64, torch.Generator().manual_seed(0)).double()
+""",
+}
+
+
+# ------------------------------------------------------------------------------------- what stands in the chapters
+
+
+def cells(name: str) -> tuple[list[str], list[str], list[str]]:
+    """Code of the chapter before the exercise, between its statement and its solution, and of the solution."""
+    (path,) = (ROOT / "notebooks").glob(f"{name[:2]}_*.ipynb")
+    before, stub, solution = [], [], []
+    place = before
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "code":
+            place.append(source)
+            continue
+        if re.search(rf"\{{solution-start\}} ex{name}", source):
+            place = solution
+        elif f":label: ex{name}\n" in source:
+            place = stub
+        if place is solution and "{solution-end}" in source.rpartition(f"ex{name}")[2]:
+            return before, stub, solution
+    raise AssertionError(f"no exercise {name} in {path.name}")
+
+
+def answered(name: str, sources: list[str], earlier: list[str] = ()):
+    """What the last `check(...)` of these cells is given, with as little run before it as it needs."""
+    space: dict = {"__name__": "chapter"}
+    for source in [*earlier, *sources]:
+        body = ast.parse(source).body
+        for node in body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                exec(ast.unparse(node), space)
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+                try:
+                    exec(ast.unparse(node), space)
+                except NameError:  # made of what the chapter has computed before; no solution needs it
+                    pass
+    exec(BEFORE.get(name, ""), space)
+    calls = [node for source in sources for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    checks = [node for node in calls if getattr(node.func, "id", "") == "check"]
+    assert checks and all(ast.literal_eval(node.args[0]) == name for node in checks), f"no check of {name}"
+    asked = ast.unparse(checks[-1].args[1])
+    if asked not in space:  # a value and no function: run what comes before the check
+        for source in sources:
+            exec("\n".join(line for line in source.splitlines() if not line.startswith("check(")), space)
+    return space[asked]
 
 
 def said(name: str, answer, capsys) -> str:
@@ -366,6 +428,14 @@ WRONG: dict[str, list[tuple[object, str]]] = {
 
 def test_every_chapter_has_three():
     assert sorted(CHECKS) == NAMES == list(WRONG)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_stub_gets_a_hint_and_the_solution_passes(name, capsys):
+    before, stub, solution = cells(name)
+    assert len(stub) == 1 and len(stub[0].rstrip().splitlines()) <= 6
+    assert said(name, answered(name, stub, before), capsys).startswith(f"{name}, to begin with: ")
+    assert said(name, answered(name, solution, before), capsys).startswith(f"{name} is right: ")
 
 
 @pytest.mark.parametrize("name", NAMES)
