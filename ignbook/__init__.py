@@ -14,6 +14,7 @@ MODULES = (
     "costs",
     "data",
     "exchange",
+    "exercises",
     "latent",
     "layers",
     "metrics",

@@ -18,6 +18,7 @@ import matplotlib.pyplot as plt
 
 import ign_core
 import ignbook.data
+import ignbook.exercises
 import ignbook.latent
 import ignbook.metrics
 import ignbook.panels
@@ -160,6 +161,7 @@ CALLS: dict[ModuleType, dict[str, dict]] = {
         "runs": {"family": "lambda"},
         **{name: {} for name in ("ring", "moons", "spiral", "gaussians", "checkerboard", "pinwheel")},
     },
+    ignbook.exercises: {"check": {"name": "06-3", "answer": lambda f, y, t, k: y}},
     ignbook.plots: {
         "images": {"x": X3, "columns": 2, "title": "a"},
         "points": {"y": POINTS, "role": "x", "size": 3.0, "label": "a", "limit": 1.9},

@@ -186,27 +186,37 @@ def test_every_picture_has_alt_text(chapter):
         assert alt.strip()
 
 
-def test_three_exercises_with_executed_solutions(chapter):
+def test_three_exercises_each_with_a_stub_and_an_executed_solution(chapter):
+    """The stub stands between statement and solution; `check` gives it a hint, and finds the solution right."""
     number = chapter["path"].stem[:2]
-    labels = re.findall(r"`{3,}\{exercise\}[^\n]*\n(?::[^\n]*\n)*?:label: (\S+)", chapter["prose"])
-    assert labels == [f"ex{number}-{i}" for i in (1, 2, 3)]
-    solutions, inside = {}, None
+    names = [f"{number}-{i}" for i in (1, 2, 3)]
+    marks = r"(?m)^`{3,}\{(exercise|solution-start|solution-end)\}[^\n]*?(?:\n:label: )?(?:ex(\S+))?$"
+    parts, place = {}, None
     for cell in chapter["cells"]:
         if cell["cell_type"] == "code":
-            if inside:
-                solutions[inside].append(cell)
+            if place:
+                parts[place].append(cell)
             continue
-        for mark, label in re.findall(r"`{3,}\{solution-(start|end)\}[ \t]*(\S*)", source(cell)):
-            assert (mark == "start") == (inside is None), f"solutions are not in pairs near {label or inside}"
-            inside = label if mark == "start" else None
-            if inside:
-                solutions[inside] = []
-    assert inside is None and list(solutions) == labels
-    for label, cells in solutions.items():
+        for mark, name in re.findall(marks, source(cell)):
+            before = place and place[1]
+            assert (mark == "exercise") == (before is None), f"{mark} is out of place near {name or place}"
+            assert before != "solution-start" or mark == "solution-end", f"no end of the solution of {place[0]}"
+            place = None if mark == "solution-end" else (name, mark)
+            if place:
+                parts[place] = []
+    assert place is None and list(parts) == [(name, mark) for name in names for mark in ("exercise", "solution-start")]
+    for (name, mark), cells in parts.items():
         nodes = [node for cell in cells for node in ast.walk(ast.parse(source(cell)))]
-        claims = [node for node in nodes if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "claim"]
-        assert claims or any(isinstance(node, ast.Assert) for node in nodes), f"the solution of {label} checks nothing"
+        calls = [node for node in nodes if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "check"]
+        assert [ast.literal_eval(call.args[0]) for call in calls] == [name], f"{name} calls its check once"
         assert all(cell["execution_count"] for cell in cells)
+        shown = "".join(text for cell in cells for text in texts(cell))
+        if mark == "exercise":
+            (stub,) = cells
+            assert len(source(stub).splitlines()) <= 6 and source(stub).splitlines()[-1].startswith("check(")
+            assert re.fullmatch(rf"{name}, to begin with: .+\.\n", shown), shown
+        else:
+            assert re.search(rf"(?m)^{name} is right: .+\.$", shown), shown
 
 
 def test_links_lead_somewhere(chapter):
