@@ -5,6 +5,7 @@ Below `ign_core`: of ours it imports `ignbook.arrays` and `ignbook.checks` alone
 """
 
 import contextlib
+import difflib
 import errno
 import hashlib
 import json
@@ -794,7 +795,11 @@ def _find(name: str | Path) -> Path:
         if Path(f"{path}.safetensors").exists() or Path(f"{path}.json").exists():
             return path
     known = sorted(p.stem for p in shipped("checkpoints").glob("*.safetensors"))
-    raise FileNotFoundError(f"there is no checkpoint {name}; give a path, or one of: {', '.join(known) or 'none shipped'}.")
+    near = difflib.get_close_matches(Path(name).name, known, 3, 0.0)
+    raise FileNotFoundError(
+        f"there is no checkpoint {name}; give a path, or the name of a shipped one, such as {', '.join(near)} "
+        "(all: ignbook/shipped/checkpoints)."
+    )
 
 
 def _tuples(value):

@@ -453,8 +453,16 @@ def digest(key: str) -> str | None:
 # ------------------------------------------------------------------------------------------------------------- execution
 
 
+def _drawn(outputs) -> bool:
+    """Whether the last figure of a cell, if it has one, is a drawing: neither a picture nor a map in colours is in it."""
+    told = ["".join(output["data"]["text/plain"]) for output in outputs if "image/png" in output.get("data", {})]
+    return bool(told) and not any(f'"{kind}":' in told[-1] for kind in ("image", "mesh"))
+
+
 def stamp(notebook) -> None:
-    """Write into the metadata of each code cell what its outcome depends on, and take out what tells of this machine."""
+    """Write into the metadata of each code cell what its outcome depends on, and take out what tells of this machine.
+
+    A figure that is a drawing on a white ground gets the class "drawn", by which pages turn it light on dark in the dark."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     sources = [cell.source for cell in cells]
     for cell, keys, trained in zip(cells, data_of(sources), live(sources)):
@@ -463,6 +471,10 @@ def stamp(notebook) -> None:
             cell.metadata.pop(name, None)
         if about:
             cell.metadata["ign"] = about
+        if image := cell.metadata.get("mystnb", {}).get("image"):
+            image.pop("classes", None)
+            if _drawn(cell.outputs):
+                image["classes"] = "drawn"
     notebook.metadata.get("language_info", {}).pop("version", None)
 
 

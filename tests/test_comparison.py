@@ -442,3 +442,21 @@ def test_one_altered_array_and_altered_outputs_are_seen_where_they_count(chapter
     change("other figure", "image/png", cells["other figure"].outputs[0].data["image/png"][:8], "AAAAAAAA")
     failed, said = compared(tmp_path / "altered", altered, package=copied.parent)
     assert failed == {"figure", "live label", "player", "same data"} and '"dots"' in said
+
+
+def test_drawings_are_marked_for_the_dark():
+    def cell(draw):
+        figure, ax = plt.subplots()
+        draw(ax)
+        data, _ = ignbook.plots.pictures.bundle(figure)
+        plt.close(figure)
+        image = {"alt": "a figure", "classes": "from before"}
+        return nbformat.v4.new_code_cell(
+            "figure = 1", outputs=[nbformat.v4.new_output("display_data", data)], metadata={"mystnb": {"image": image}}
+        )
+
+    shade = np.arange(20.0).reshape(4, 5)
+    draws = [lambda ax: ax.plot([0, 1], label="image"), lambda ax: ax.imshow(shade), lambda ax: ax.pcolormesh(shade)]
+    notebook = nbformat.v4.new_notebook(cells=[cell(draw) for draw in draws])
+    ignbook.notebooks.stamp(notebook)
+    assert [one.metadata["mystnb"]["image"].get("classes") for one in notebook.cells] == ["drawn", None, None]
