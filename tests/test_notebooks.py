@@ -219,6 +219,19 @@ def test_three_exercises_each_with_a_stub_and_an_executed_solution(chapter):
             assert re.search(rf"(?m)^{name} is right: .+\.$", shown), shown
 
 
+def test_what_a_page_shows_is_code_to_read(chapter):
+    """Short cells of 80 columns without checks, but for what is folded; solutions are, with all that is in them."""
+    solves = False
+    for cell in chapter["cells"]:
+        if cell["cell_type"] == "markdown":
+            solves = solves + source(cell).count("{solution-start}") - source(cell).count("{solution-end}")
+        elif not solves and not {"hide-cell", "hide-input", "remove-cell"} & set(cell["metadata"].get("tags", [])):
+            lines = source(cell).splitlines()
+            imports = sum(bool(re.match("(import|from) ", line)) for line in lines)
+            assert len(lines) - imports <= 15 and max(map(len, lines)) <= 80, source(cell)
+            assert not any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(source(cell)))), source(cell)
+
+
 def test_links_lead_somewhere(chapter):
     """Files exist, and each chapter links to the one that follows it (the last to the landing page)."""
     links = re.findall(r"(?<!\!)\]\(([^)\s]+)\)", chapter["prose"])
