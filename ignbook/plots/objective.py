@@ -48,40 +48,40 @@ def forces(f: Callable, x: Tensor, z: Tensor, lengths: float = 0.35):
 
 
 def routing():
-    """The paths of the three terms through copies of f: who is trained (filled) and who only passes the gradient on."""
-    figure, ax = plt.subplots(figsize=(8.4, 3.5))
-    trained, passes, stops = "trained", "passes", "stops"  # what an f does with the gradient; the others are labels
-    rows = {
-        "reconstruction": (["$x$", trained, "$f(x)$"], "$D(x,\\ f(x))$", DATA, "small"),
-        "idempotence": (["$z$", trained, "$f(z)$", passes, "$f(f(z))$"], "$D(f(z),\\ f(f(z)))$", REFINED, "small"),
-        "tightness": (
-            ["$z$", stops, "$\\mathrm{sg}\\,f(z)$", trained, "$f(f(z))$"],
-            "$D(f(z),\\ f(f(z)))$",
-            GENERATED,
-            "large",
-        ),
-    }
-    arrow = {"arrowstyle": "-|>", "linewidth": 1.1, "shrinkA": 0, "shrinkB": 0}
-    for i, (name, (path, loss, colour, way)) in enumerate(rows.items()):
-        y = 2 - i
-        ax.text(-0.5, y, name, color=colour, ha="right", va="center", fontsize=10)
-        places = [1.1 * j for j in range(len(path))]
-        for at, node in zip(places, path):
-            if node in (trained, passes, stops):
-                box = {"boxstyle": "round,pad=0.42", "facecolor": colour if node == trained else "white", "edgecolor": colour,
-                       "linestyle": ":" if node == stops else "-"}  # fmt: skip
-                ax.text(
-                    at, y, "$f$", ha="center", va="center", color="white" if node == trained else "black", bbox=box, fontsize=11
-                )
-            else:
-                ax.text(at, y, node, ha="center", va="center", fontsize=10)
-        for before, at in zip(places, places[1:]):
-            ax.annotate("", (at - 0.42, y), (before + 0.36, y), arrowprops=arrow | {"color": "0.45"})
-        ax.text(5.15, y, f"make {loss} {way}", va="center", fontsize=10)
-        back = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.6, "connectionstyle": "arc3,rad=0.25"}
-        ax.annotate("", (places[path.index(trained)], y + 0.24), (places[-1], y + 0.2), arrowprops=back)
-    ax.set(xlim=(-1.7, 7.9), ylim=(-0.5, 2.75))
-    ax.set_axis_off()
+    """Three terms as they are computed (grey, to the right) and trained (coloured, back to the left) through copies of f.
+
+    A filled f is trained, an empty one passes the gradient on, and a dotted one gets none.
+    """
+    figure, axes = plt.subplots(3, 1, figsize=(7.2, 5.2))
+    fz, ffz = "$f(z)$", "$f(f(z))$"
+    rows = (  # name, what becomes of D, colour, the path with its copies of f, what D compares the end with
+        ("reconstruction", "small", DATA, ["$x$", "trained", "$f(x)$"], 0),
+        ("idempotence", "small", REFINED, ["$z$", "trained", fz, "passes", ffz], 2),
+        ("tightness", "large", GENERATED, ["$z$", "stops", f"sg {fz}", "trained", ffz], 2),
+    )
+    for ax, (name, way, colour, path, other) in zip(axes, rows):
+        places = [1.25 * k for k in range(len(path))] + [6.4]
+        first = path.index("trained")
+        for at, node in zip(places, [*path, "$D$"]):
+            copy = node in ("trained", "passes", "stops")
+            box = {"boxstyle": "round,pad=0.45", "facecolor": colour if node == "trained" else "white", "edgecolor": colour,
+                   "linestyle": ":" if node == "stops" else "-", "linewidth": 1.4}  # fmt: skip
+            box = box if copy else box | {"edgecolor": "0.45"} if node == "$D$" else None
+            ink = "white" if node == "trained" else "black"
+            ax.text(at, 0, "$f$" if copy else node, ha="center", va="center", fontsize=13, color=ink, bbox=box)
+        forward, back = ({"arrowstyle": "-|>", "color": c, "linewidth": w} for c, w in (("0.55", 1.2), (colour, 2.0)))
+        for k, (left, right) in enumerate(zip(places, places[1:])):
+            ax.annotate("", (right - 0.48, 0.1), (left + 0.48, 0.1), arrowprops=forward)
+            if k >= first:
+                ax.annotate("", (left + 0.42, -0.14), (right - 0.42, -0.14), arrowprops=back)
+        arc = "arc3,rad={}"
+        ax.annotate("", (6.3, 0.4), (places[other], 0.28), arrowprops=forward | {"connectionstyle": arc.format(-0.2)})
+        if other > first:  # D sees f(z) itself too, and sends it a gradient
+            ax.annotate("", (places[other], -0.32), (6.3, -0.42), arrowprops=back | {"connectionstyle": arc.format(-0.2)})
+        ax.text(-0.4, 1.05, name, color=colour, fontsize=14, weight="bold", va="center")
+        ax.text(6.85, 0, way, color=colour, fontsize=13, va="center")
+        ax.set(xlim=(-0.5, 7.7), ylim=(-0.95, 1.25))
+        ax.set_axis_off()
     return figure
 
 
