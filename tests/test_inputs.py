@@ -191,6 +191,7 @@ CALLS: dict[ModuleType, dict[str, dict]] = {
         "shares_against_bound": {"share": [0.5, 0.5], "real": [0.5, 0.5], "ratio": 0.5, "picture": np.zeros((4, 8)), "names": "ab"},
         "forces": {"f": ON_LINE, "x": LINE, "z": LINE, "lengths": 0.3},
         "routing": {},
+        "network": {"f": AUTO, "y": X[:1]},
         "graphs": {"snapshots": {1: ON_LINE}, "x": LINE, "z": LINE},
         "clamp_curves": {"factors": (0.5, 1.5), "limit": 1.0},
         "seeds": {"scores": {"a": [{"b": 0.5}]}},

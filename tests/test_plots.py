@@ -18,6 +18,7 @@ from PIL import Image
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+import ign_core
 import ignbook.checkpoints
 import ignbook.data
 import ignbook.metrics
@@ -62,6 +63,16 @@ def test_forces_point_where_the_gradients_do():
     assert np.allclose(up[0], [-0.3, 0.3])  # f(x) towards x, away from 0
     assert np.allclose(up[1], [0.3, -0.3])  # f(z) towards the fixed point
     assert np.allclose(up[2], [0.3, -0.3])  # f(f(z)) away from f(z)
+
+
+@pytest.mark.parametrize("linear", [0, 16])
+def test_the_network_is_drawn_with_its_own_sizes(linear):
+    f = ign_core.ConvAutoencoder(size=64, channels=3, width=4, code=9, linear=linear)
+    (ax,) = ignbook.plots.network(f, torch.zeros(1, 3, 64, 64)).axes
+    inward = ["3×64²", "4×32²", "8×16²", "16×8²", "32×4²"]  # half the side, twice the channels, down to a side of 4
+    assert [text.get_text() for text in ax.texts] == [*inward, "code\n9", *inward[::-1], "$y$", "$f(y)$"]
+    heights = [patch.get_height() for patch in ax.patches]
+    assert heights[:5] == sorted(heights[:5], reverse=True) and heights == heights[::-1]
 
 
 def test_spectra_of_white_noise_are_flat_and_of_a_wave_are_one_peak():

@@ -36,7 +36,7 @@ from ignbook.plots.measuring import (
     strengths,
     strips,
 )
-from ignbook.plots.objective import clamp_curves, forces, graphs, routing, seeds
+from ignbook.plots.objective import clamp_curves, forces, graphs, network, routing, seeds
 from ignbook.plots.pictures import Frame, frame, style
 from ignbook.plots.plane import (
     against_ratio,
@@ -109,6 +109,7 @@ __all__ = [
     "laws_and_drift",
     "mixture",
     "moves",
+    "network",
     "numbered",
     "orbits",
     "overlaps",

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import ign_core
-from ignbook import checks
+from ignbook import checks, layers
 from ignbook.checks import door
 from ignbook.plots.base import DATA, GENERATED, REFINED
 
@@ -82,6 +82,47 @@ def routing():
         ax.text(6.85, 0, way, color=colour, fontsize=13, va="center")
         ax.set(xlim=(-0.5, 7.7), ylim=(-0.95, 1.25))
         ax.set_axis_off()
+    return figure
+
+
+@door
+def network(f: nn.Module, y: Tensor):
+    """The images and the code that an encoder and a decoder make of one y (1, C, H, W): a block each, as high as their side.
+
+    f: a `ConvAutoencoder`; a linear path isn't drawn.  TypeError: another kind of f.  ValueError: a shape that f can't take.
+    """
+    if not isinstance(f, ign_core.ConvAutoencoder):
+        raise TypeError(
+            f"only a ConvAutoencoder has an encoder and a decoder to draw; give one in place of this {type(f).__name__}."
+        )
+    shapes: list[tuple[int, ...]] = [tuple(y.shape[1:])]
+    kinds = (nn.Conv2d, nn.ConvTranspose2d, layers.ToCode, layers.FromCode)
+    hooks = [
+        layer.register_forward_hook(lambda _, __, out: shapes.append(tuple(out.shape[1:])))
+        for layer in f.modules()
+        if isinstance(layer, kinds)
+    ]
+    try:
+        with torch.no_grad():
+            f(checks.inputs(f, y)[:1])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    shapes = [shape for before, shape in zip([(), *shapes], shapes) if shape != before]  # a layer within a layer says the same
+    figure, ax = plt.subplots(figsize=(7.2, 2.7))
+    x, middle = 0.0, next(i for i, shape in enumerate(shapes) if np.prod(shape[1:]) <= 1)
+    for i, shape in enumerate(shapes):
+        side, wide = float(np.prod(shape[1:])) ** 0.25, 0.12 * (1 + shape[0]) ** 0.5
+        side, wide = (2.0, 0.25) if i == middle else (side, wide)
+        shade = "0.3" if i in (0, middle, len(shapes) - 1) else "0.82"  # the book's colours mean something else
+        ax.add_patch(plt.Rectangle((x, -side / 2), wide, side, facecolor=shade))
+        text = f"code\n{shape[0]}" if i == middle else f"{shape[0]}×{shape[1]}²"
+        ax.text(x + wide / 2, -side / 2 - 0.25, text, ha="center", va="top", fontsize=9)
+        x += wide + 1.35
+    for k, name in enumerate(("$y$", "$f(y)$")):
+        ax.text((0, x - 1.35)[k], 3.1, name, ha=("left", "right")[k], fontsize=12)
+    ax.set(xlim=(-0.4, x - 0.9), ylim=(-4.2, 3.7))
+    ax.set_axis_off()
     return figure
 
 
