@@ -397,7 +397,7 @@ def _measured(model: ign_core.Model, train: ignbook.data.Images, held_out: ignbo
         why = f"{few} images are compared with {few}, and measures of quality take 500"
     else:
         try:
-            network = _InColour()
+            network = ignbook.metrics.load_feature_network("imagenet")
         except ValueError as error:
             why = str(error).rstrip(".")
     if not why:
@@ -410,14 +410,6 @@ def _measured(model: ign_core.Model, train: ignbook.data.Images, held_out: ignbo
     rows = {name: {"drift": ignbook.metrics.drifts(model.f, y).mean().item()}
             for name, y in {"real": x, "z": z, "f(z)": fz, "f²(z)": ffz}.items()}  # fmt: skip
     return {"n": few, "rows": rows, "reconstruction": ignbook.metrics.drifts(model.f, clean).mean().item()}
-
-
-class _InColour(ignbook.metrics.ImageNetFeatures):
-    """ImageNet's features, of grey images too, which it sees as colours that are all alike."""
-
-    def features(self, x: torch.Tensor) -> torch.Tensor:
-        seen = (part.expand(-1, 3, -1, -1) for part in x.split(50))
-        return torch.cat([ignbook.metrics.ImageNetFeatures.features(self, part) for part in seen])
 
 
 def _sheet(model: ign_core.Model, held_out: ignbook.data.Images, columns: int = 8) -> bytes:

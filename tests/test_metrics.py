@@ -398,8 +398,8 @@ def test_features_of_colour_see_the_mean_colour_as_zero(imagenet):
     mean = torch.tensor([0.485, 0.456, 0.406]).reshape(1, 3, 1, 1).expand(1, 3, 64, 64) * 2 - 1
     expected = imagenet.net.extract_features(torch.zeros(1, 3, 96, 96)).mean((2, 3))
     assert torch.allclose(M.features_of(imagenet, mean), expected, atol=1e-4) and expected.shape == (1, 1280)
-    with pytest.raises(ValueError, match="colour images") as error:
-        M.features_of(imagenet, torch.zeros(2, 1, 64, 64))
+    with pytest.raises(ValueError, match="in colour or grey") as error:
+        M.features_of(imagenet, torch.zeros(2, 2, 64, 64))
     one_sentence(error)
 
 
