@@ -85,7 +85,9 @@ def test_code_cells_are_those_of_the_chapters_and_outputs_too_but_for_solutions(
         for cell, original, solves in zip(ours, code, solutions):
             data = [(o.get("text"), o.get("data")) for o in cell["outputs"]]
             assert data == ([] if solves else [(o.get("text"), o.get("data")) for o in original["outputs"]]), name
-            hidden = solves or bool({"hide-cell", "hide-input"} & set(original["metadata"].get("tags", [])))
+            hidden = solves or bool(
+                {"hide-cell", "hide-input", "remove-cell", "remove-input"} & set(original["metadata"].get("tags", []))
+            )
             assert (cell["metadata"].get("cellView") == "form") == hidden == ("jupyter" in cell["metadata"])
             alt = original["metadata"].get("mystnb", {}).get("image", {}).get("alt")
             for output in cell["outputs"]:
