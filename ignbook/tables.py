@@ -35,4 +35,5 @@ def _folded(table: str, columns: int, names: int) -> str:
     if not further:
         return table
     folded = ", ".join(name.strip() for name in head[names + columns :])
-    return "\n\n".join([first, f"<details><summary>Further columns: {folded}</summary>", *further, "</details>"])
+    folded = f": {folded}" if "$" not in folded else ""  # mathematics isn't set within HTML
+    return "\n\n".join([first, f"<details><summary>Further columns{folded}</summary>", *further, "</details>"])

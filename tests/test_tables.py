@@ -33,6 +33,11 @@ def test_a_wide_table_is_folded_and_keeps_every_cell():
     assert inside.split("</details>")[1] == "\n\nAfter."
 
 
+def test_mathematics_stays_out_of_html():
+    shown = show(TABLE.replace("drift", "$\\delta$")).data
+    assert "<summary>Further columns</summary>" in shown and cells(shown)[1][0] == ["samples", "KL", "$\\delta$"]
+
+
 def test_what_fits_stays_as_it_is():
     for text in ("No table, |a| < |b|.", "| a | b |\n|---|---|\n| 1 | 2 |"):
         assert show(text).data == text
