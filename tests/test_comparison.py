@@ -308,12 +308,12 @@ def at(sources: list[str], text: str) -> int:
         ("05", '"with ramp": ramp_rows', True, {"mnist-train", "mnist-test"}),
         ("05", "three_ends", False, set()),
         ("02", "ignbook.plots.forces", False, set()),
-        ("02", "drift_maps({name: three[0]", True, set()),
+        ("02", "ignbook.plots.drift_maps(", True, set()),
         ("07", '{"$z$": z_film, **film}', True, {"celeba64-train", "celeba64-test"}),
         ("07", "64 uncurated samples", False, set()),
         ("08", "sketch_pairs", False, {"celeba64-test", "cuhk-test"}),
         ("10", "report_card", False, {"mnist-train", "mnist-test"}),
-        ("11", "strips({name: ignbook.plots.samples_of_run", False, set()),
+        ("11", 'samples_of_run("remedies"', False, set()),
     ],
 )
 def test_cells_of_the_chapters(chapter, text, trained, data):
