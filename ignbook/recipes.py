@@ -193,6 +193,8 @@ def _compared_on_faces(ign: Recipe) -> dict[str, Recipe]:
     return {name: recipe for name, recipe in _compared(ign).items() if name != "imle"}
 
 
+_dcgan_of_faces = _compared_on_faces(decaying)["dcgan"]
+
 # what a comparison needs many of: half the width, three epochs, two minutes of one core
 small = Recipe("small", data="mnist", width=16, lr=1e-3, lr_end=0.05, ramp=300, batch=128, steps=1_500)
 good = replace(small, tightness=13.0)
@@ -252,13 +254,13 @@ SWEEPS: dict[str, dict[str, Recipe]] = {
     # it with a rate that falls, and from a higher one; the IGN with more decay of the rate, and with that, other courses of lambda
     "faces": _seeded((0,), **_compared_on_faces(decaying) | {
         "ign": faces_narrow,
-        "dcgan-wide": replace(_compared(decaying)["dcgan"], width=26),
-        "dcgan-decay": replace(_compared(decaying)["dcgan"], lr_end=0.02),
-        "dcgan-faster": replace(_compared(decaying)["dcgan"], lr=5e-4, lr_end=0.02),
+        "dcgan-wide": replace(_dcgan_of_faces, width=26),
+        "dcgan-decay": replace(_dcgan_of_faces, lr_end=0.02),
+        "dcgan-faster": replace(_dcgan_of_faces, lr=5e-4, lr_end=0.02),
         "ign-to-0.25": replace(decaying, tightness_end=5.0),
         "ign-falling": replace(decaying, tightness=4.0, tightness_end=0.8),
         "ign-decay": decaying,
-    }) | _seeded((1, 2), ign=faces_narrow, dcgan=_compared(decaying)["dcgan"]),
+    }) | _seeded((1, 2), ign=faces_narrow, dcgan=_dcgan_of_faces),
     "drawn": _seeded((0,), **_compared_on_faces(drawn)),
     "source": _seeded((0,), **SOURCES) | _seeded((1, 2), **{name: SOURCES[name] for name in THRICE}),
     # what the game adds to the terms, and they to it

@@ -15,6 +15,17 @@ def one_sentence(caught, at_most: int = 400) -> None:
     assert "\n" not in text and text.endswith(".") and len(text) < at_most
 
 
+def code_and_solutions(cells) -> list[tuple[dict, bool]]:
+    """The code cells of a notebook, each with whether it belongs to the solution of an exercise."""
+    found, inside = [], False
+    for cell in cells:
+        for mark in re.findall(r"\{solution-(start|end)\}", "".join(cell["source"])):
+            inside = mark == "start"
+        if cell["cell_type"] == "code":
+            found.append((cell, inside))
+    return found
+
+
 def same(a: nn.Module, b: nn.Module) -> bool:
     """Whether two modules hold the same parameters and buffers, bit for bit."""
     a, b = a.state_dict(), b.state_dict()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from checks import code_and_solutions
 from nbconvert.filters.markdown_mistune import markdown2html_mistune as html_of  # as plain a reader of Markdown as GitHub's
 from test_book import BOOK, LAB, unavailable
 
@@ -72,13 +73,7 @@ def test_nothing_is_left_that_only_the_pages_understand(pairs):
 def test_code_cells_are_those_of_the_chapters_and_outputs_too_but_for_solutions(pairs, plain):
     for name, (cells, _, written, _) in pairs.items():
         nbformat.validate(nbformat.read(plain / f"{name}.ipynb", as_version=4))
-        code, inside, solutions = [], False, []
-        for cell in cells:
-            for mark in re.findall(r"\{solution-(start|end)\}", cell["source"]):
-                inside = mark == "start"
-            if cell["cell_type"] == "code":
-                code.append(cell)
-                solutions.append(inside)
+        code, solutions = zip(*code_and_solutions(cells))
         ours = [cell for cell in written if cell["cell_type"] == "code"]
         assert [cell["source"] for cell in ours] == [cell["source"] for cell in code], name
         assert any(solutions) and not all(solutions)

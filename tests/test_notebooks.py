@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from checks import code_and_solutions
 
 import ignbook.notebooks
 import ignbook.plots
@@ -221,11 +222,8 @@ def test_three_exercises_each_with_a_stub_and_an_executed_solution(chapter):
 
 def test_what_a_page_shows_is_code_to_read(chapter):
     """Short cells of 80 columns without checks, but for what is folded; solutions are, with all that is in them."""
-    solves = False
-    for cell in chapter["cells"]:
-        if cell["cell_type"] == "markdown":
-            solves = solves + source(cell).count("{solution-start}") - source(cell).count("{solution-end}")
-        elif not solves and not {"hide-cell", "hide-input", "remove-cell"} & set(cell["metadata"].get("tags", [])):
+    for cell, solves in code_and_solutions(chapter["cells"]):
+        if not solves and not {"hide-cell", "hide-input", "remove-cell"} & set(cell["metadata"].get("tags", [])):
             lines = source(cell).splitlines()
             imports = sum(bool(re.match("(import|from) ", line)) for line in lines)
             assert len(lines) - imports <= 15 and max(map(len, lines)) <= 80, source(cell)
