@@ -393,7 +393,8 @@ class Recipe:
     lr: float = 1e-4
     lr_end: float = 1.0  # share of lr left at the last step; a cosine leads there
     betas: tuple[float, float] = (0.5, 0.999)
-    batch: int = 256  # over all devices together
+    batch: int = 256  # x in a step, over all devices together
+    z_share: float = 1.0  # z in a step for each x; fewer make steps cheaper (chapter 12)
     steps: int = 20_000
     ema: float = 0.999  # decay of the averaged weights that are evaluated and shipped
     clip: float | None = 10.0  # norm of the gradient
@@ -465,7 +466,7 @@ class Run:
             x = x.to(fabric.device)
             if recipe.mirror:
                 x = x.where(order.part(torch.rand(recipe.batch, 1, 1, 1, generator=g, device=x.device)) >= 0.5, x.flip(-1))
-            z = order.part(self.source.sample(recipe.batch, g))
+            z = order.part(self.source.sample(max(round(recipe.z_share * recipe.batch), fabric.world_size), g))
             with fabric.autocast():  # f brings its own; this is for what else a loss applies, such as a remedy's encoder
                 losses = loss(self.f, x, z, **self.weights(), **(self.recalled(x) if recipe.recall else {}))
             self.optimiser.zero_grad()

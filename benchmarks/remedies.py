@@ -11,9 +11,10 @@ from pathlib import Path
 
 import torch
 import tyro
-from side_by_side import rates, report
+from side_by_side import rates, table, trained, turns
 
 import ign_core
+import ignbook.checkpoints
 import ignbook.recipes
 import ignbook.remedies
 
@@ -49,8 +50,12 @@ def main(
     kinds = {}
     for name, r in variants.items():
         f = ign_core.build(r).to(device)
-        kinds[name] = f, partial(step, f, r, ignbook.remedies.loss_of(r))
-    report(rates(kinds, plain, rounds, device), plain, rounds, device, threads, out)
+        kinds[name] = trained(f, plain, partial(step, f, r, ignbook.remedies.loss_of(r)))
+    rows = rates(turns(kinds, rounds, device), plain.batch)
+    print(f"{plain.name}, batch {plain.batch}, {device}, {threads} thread(s)\n\n{table(rows)}")
+    if out is not None:
+        about = {"recipe": plain.name, "batch": plain.batch, "device": device, "threads": threads, "rounds": rounds}
+        ignbook.checkpoints.write_json(out, about | {"torch": torch.__version__, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -1,49 +1,53 @@
 """Steps of training timed side by side in one process, turn by turn, so that a busy machine slows them alike."""
 
-import json
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
-import ignbook.checkpoints
+
+def trained(f: torch.nn.Module, recipe, loss: Callable[[], torch.Tensor]) -> Callable[[], None]:
+    """One whole step of training as a function of nothing: the loss of f, its gradients, Adam."""
+    adam = torch.optim.Adam(f.parameters(), recipe.lr, recipe.betas)
+
+    def step() -> None:
+        adam.zero_grad()
+        loss().backward()
+        adam.step()
+
+    return step
 
 
-def rates(
-    kinds: dict[str, tuple[torch.nn.Module, Callable[[], torch.Tensor]]], recipe, rounds: int, device: str
-) -> dict[str, float]:
-    """Images a second of each: {name: (its network, a function of nothing that returns the loss)}; medians over the rounds."""
-    optimisers = {name: torch.optim.Adam(f.parameters(), recipe.lr, recipe.betas) for name, (f, _) in kinds.items()}
+def turns(kinds: dict[str, Callable[[], object]], rounds: int, device: str) -> dict[str, list[float]]:
+    """Seconds of each kind in each round, the kinds by turns."""
     seconds: dict[str, list[float]] = {name: [] for name in kinds}
     for turn in range(rounds + 2):
-        for name, (_, loss) in kinds.items():
+        for name, step in kinds.items():
             _wait(device)
             began = time.perf_counter()
-            total = loss()
-            optimisers[name].zero_grad()
-            total.backward()
-            optimisers[name].step()
+            step()
             _wait(device)
             if turn >= 2:  # the first two warm up
                 seconds[name].append(time.perf_counter() - began)
-    return {name: recipe.batch / statistics.median(times) for name, times in seconds.items()}
+    return seconds
 
 
-def report(found: dict[str, float], recipe, rounds: int, device: str, threads: int, out: Path | None) -> None:
-    """Print the table, with ratios to the first; write it to `out`."""
-    base = next(iter(found.values()))
-    result = {"recipe": recipe.name, "batch": recipe.batch, "device": device, "threads": threads, "rounds": rounds,
-              "torch": torch.__version__}  # fmt: skip
-    result["rows"] = {name: {"images a second": round(rate), "ratio": round(rate / base, 2)} for name, rate in found.items()}
-    print(
-        f"{recipe.name}, batch {recipe.batch}, {device}, {threads} thread(s)\n\n| step | images a second | ratio |\n|---|---|---|"
-    )
-    for name, row in result["rows"].items():
-        print(f"| {name} | {row['images a second']} | {row['ratio']:.2f} |")
-    if out is not None:
-        ignbook.checkpoints.write_file(out, (json.dumps(result, indent=1) + "\n").encode())
+def rates(seconds: dict[str, list[float]], images: int) -> dict[str, dict]:
+    """A row of each: images a second (median), its quartiles, and the median ratio to the first of the same round."""
+    first, rows = next(iter(seconds.values())), {}
+    for name, times in seconds.items():
+        fast = sorted(images / spent for spent in times)
+        quartiles = [round(fast[len(fast) * part // 4]) for part in (1, 3)]
+        ratio = statistics.median(base / spent for base, spent in zip(first, times))
+        rows[name] = {"images a second": round(statistics.median(fast)), "quartiles": quartiles, "ratio": round(ratio, 2)}
+    return rows
+
+
+def table(rows: dict[str, dict]) -> str:
+    """The rows as Markdown."""
+    lines = [f"| {name} | {row['images a second']} | {row['ratio']:.2f} |" for name, row in rows.items()]
+    return "\n".join(["| step | images a second | ratio |", "|---|---|---|", *lines])
 
 
 def _wait(device: str) -> None:

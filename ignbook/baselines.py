@@ -223,7 +223,7 @@ def train(recipe: Recipe, data, compile: bool = False, recompute: bool = False, 
     recompute: keep less for the backward, and compute it again there (`recomputing`)."""
     f, source, loss = parts(recipe, data)
     if recompute:
-        if recipe.tightness == 0:  # then the objective is the literal one
+        if recipe.tightness == 0 and method_of(recipe) is None:  # then the objective is the literal one
             raise ValueError("without tightness there is a frozen copy of f, which can't be recomputed; leave recompute off.")
         recomputing(f)
     if compile:

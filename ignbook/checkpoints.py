@@ -98,6 +98,8 @@ def check_recipe(recipe) -> None:
     check_shares(recipe.mixture)
     if not _real(recipe.recall) or not 0 <= recipe.recall <= 1:
         raise ValueError(f"recall is {_short(recipe.recall)}; give a share of the batch, from 0 to 1.")
+    if not _real(recipe.z_share) or not 0 < recipe.z_share <= 1:
+        raise ValueError(f"z_share is {_short(recipe.z_share)}; give a number above 0 and at most 1.")
     if recipe.tightness_end is not None and not recipe.tightness > 0:
         raise ValueError("tightness_end needs a tightness above 0 to start from; set both.")
     if recipe.net == "mlp" and recipe.method not in ("ign", "settle", "keep"):

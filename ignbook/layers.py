@@ -3,6 +3,7 @@
 Below `ign_core`, as `ignbook.checkpoints` is: it imports nothing of ours.
 """
 
+import torch
 from torch import Tensor, nn
 
 
@@ -37,4 +38,9 @@ class BesideLinear(nn.Module):
             small = nn.functional.avg_pool2d(y, y.shape[-1] // self.side)
             return self.deep(y) + self.linear(small.flatten(1))[:, :, None, None]
         image, small = self.deep(y), self.linear(y.flatten(1)).unflatten(1, (-1, self.side, self.side))
-        return image + nn.functional.interpolate(small, image.shape[-2:], mode="bilinear")
+        with torch.autocast(y.device.type, enabled=False):  # two matrix products are cheaper than `interpolate` is
+            small = small.to(torch.promote_types(small.dtype, torch.float32))
+            rows = nn.functional.interpolate(
+                torch.eye(self.side).to(small)[None, None], (image.shape[-1], self.side), mode="bilinear"
+            )
+            return image + rows @ small @ rows.mT

@@ -185,6 +185,7 @@ CALLS: dict[ModuleType, dict[str, dict]] = {
         "strengths": {"rows": {0.0: SCORED, 1.0: SCORED}},
         "strength": {"x": FEW, "row": SCORED, "real": SCORED, "top_fd": 100.0},
         "samples_of_run": {"family": "lambda", "variant": "nonesuch", "seed": 0},
+        "costs": {"points": [{"side": 8, "operations": 1.0, "seconds": 1.0, "predicted": 1.0}], "held_out": 16},
         "strips": {"kinds": {"a": np.zeros((4, 8), np.uint8)}},
         "runs_by_measure": {"lines": {"a": [{"FD": 1.0}]}, "measures": ["FD"]},
         "against_lambda": {"courses": {"a": {0.5: [{"FD": 1.0}]}}, "measures": {"FD": "FD"}, "real": {"FD": 1.0}},

@@ -514,3 +514,13 @@ def test_one_column_is_a_figure_too():
     assert len(ignbook.plots.film({"a": lambda y: y}, y, y).axes) == 3  # two and their colour bar
     assert ignbook.plots.generator_losses([0.0, 1.0], {"a": [[2.0, 3.0]]}, 0.5, ["M"]).axes[0].get_title() == "M"
     assert len(ignbook.plots.picture_game([0, 1], [0.5, 0.5], [("a", [0.5, 0.5], [0, 1])], [1, 1]).axes) == 2
+
+
+def test_costs_draw_each_point_twice_and_the_held_out_ones_apart():
+    points = [{"side": side, "operations": side * 1e6, "seconds": side / 10, "predicted": side / 9} for side in (32, 64, 128)]
+    figure = ignbook.plots.costs(points, 128)
+    drawn = [[tuple(zip(*line.get_data())) for line in ax.get_lines() if line.get_marker() == "o"] for ax in figure.axes]
+    assert drawn[0] == [((32e6, 3.2), (64e6, 6.4)), ((128e6, 12.8),)]
+    assert drawn[1] == [((32 / 9, 3.2), (64 / 9, 6.4)), ((128 / 9, 12.8),)]
+    assert [text.get_text() for text in figure.axes[1].get_legend().get_texts()] == ["32, 64 pixels", "128 pixels"]
+    plt.close(figure)

@@ -51,6 +51,7 @@ from ignbook.plots.plane import (
     supports,
 )
 from ignbook.plots.players import Player, player, without_frames
+from ignbook.plots.scale import costs
 from ignbook.plots.summary import as_text, differences, from_text, summary
 from ignbook.plots.theory import (
     clamped_responses,
@@ -90,6 +91,7 @@ __all__ = [
     "clamp_curves",
     "clamped_responses",
     "class_shares",
+    "costs",
     "courses",
     "cover",
     "cumulative",
