@@ -227,7 +227,10 @@ CALLS: dict[ModuleType, dict[str, dict]] = {
         "spectra": {"kinds": {"a": (X3, "red")}},
         "class_shares": {"kinds": {"a": ([0.5, 0.5], "red")}, "names": ("0", "1")},
     },
-    ignbook.tables: {"show": {"text": "| a | b |\n|---|---|\n| 1 | 2 |", "columns": 1, "names": 1}},
+    ignbook.tables: {
+        "show": {"text": "| a | b |\n|---|---|\n| 1 | 2 |", "columns": 1, "names": 1},
+        "table": {"rows": {"f": {"b": 1.0}}, "head": ["a", "b"], "form": "{:.1f}", "columns": 1, "names": 1},
+    },
 }  # fmt: skip
 # what takes an axes, or compares summaries that it made itself, and what has its own tests
 ELSEWHERE = {"permitted_laws", "as_text", "differences", "from_text", "summary", "without_frames"}
