@@ -64,7 +64,7 @@ def recipes(steps: dict[str, int]) -> dict[str, ign_core.Recipe]:
     drawn = replace(ignbook.recipes.drawn, size=SIDE, ramp=150, batch=32)
     found = {
         "autoencoder": replace(drawn, net=Autoencoder, source="gaussian", batch=16, linear=0, extras={}, ramp=0),
-        "codes": replace(drawn, size=SIDE // 8, channels=8, width=64, ramp=300, batch=64, mirror=False),
+        "codes": replace(drawn, size=SIDE // 8, channels=8, width=64, linear=4, ramp=300, batch=64, mirror=False),
         "pixels": drawn,
     }
     return {name: replace(recipe, name=name, steps=steps[name]) for name, recipe in found.items()}

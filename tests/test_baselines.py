@@ -205,9 +205,9 @@ def test_recomputing_changes_no_gradient_and_keeps_less(net, x, generator):
     assert kept[1] < 0.5 * kept[0]
 
 
-@pytest.mark.parametrize("method", ["ign", "vae"])
-def test_a_training_that_recomputes_is_the_same(method, x, tmp_path):
-    plain, model = (B.train(replace(SMALL, method=method), x, recompute=r, progress=False) for r in (False, True))
+@pytest.mark.parametrize("method, weights", [("ign", {}), ("vae", {}), ("denoise", {"tightness": 0.0})])
+def test_a_training_that_recomputes_is_the_same(method, weights, x, tmp_path):
+    plain, model = (B.train(replace(SMALL, method=method, **weights), x, recompute=r, progress=False) for r in (False, True))
     assert same(plain.f, model.f) and not any("forward" in vars(part) for part in model.f.modules())
     with pytest.raises(ValueError, match="BatchNorm would count its statistics twice; leave recompute off") as caught:
         B.train(replace(SMALL, norm="batch"), x, recompute=True, progress=False)

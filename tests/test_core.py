@@ -211,6 +211,10 @@ def test_a_linear_path_passes_a_small_image_beside_the_convolutions(size, linear
         moved = y + torch.tensor([1.0, -1.0]).repeat(size // 2) * 0.1 * (size > linear)  # what the average doesn't see
         assert torch.allclose(f(moved), f(y), atol=1e-6)
         assert not torch.allclose(f(y + 0.1), f(y), atol=1e-3)
+        code = torch.randn(2, 6, 1, 1, generator=generator)
+        small = f.decoder[0].linear(code.flatten(1)).unflatten(1, (3, linear, linear))
+        large = nn.functional.interpolate(small, (size, size), mode="bilinear")
+        assert torch.allclose(f.decoder[0](code), large, atol=1e-5)
 
 
 def test_the_default_network_is_the_one_of_the_findings():

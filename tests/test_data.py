@@ -230,7 +230,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones(ask):
 
 
 def test_results_are_found_by_name_and_an_unknown_one_gets_one_sentence():
-    assert ignbook.data.result("step")["rows"].keys() >= {"literal, float32", "one graph, float32", "one graph, bf16"}
+    assert ignbook.data.result("step")["runs"][0]["rows"].keys() >= {"one graph, float32", "one graph, bf16"}
     with pytest.raises(FileNotFoundError, match="there is no results/nothing.json") as caught:
         ignbook.data.result("nothing")
     assert "\n" not in str(caught.value)

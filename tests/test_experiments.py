@@ -9,12 +9,15 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "experiments"))
 
 import broad
+import latent_ign
+import one_step
 import parts_2d
 import refine
 
 import ign_core
 import ignbook.data
 import ignbook.projector
+import ignbook.recipes
 
 
 def test_orbits_are_iterates_and_move_by_what_lies_between():
@@ -46,3 +49,34 @@ def test_a_bridge_gives_the_steadiest_of_several(generator):
     one, best = found["bridge"], found[f"bridge of {broad.DRAWS}"]
     assert one.shape == best.shape == faces.shape and broad.colour(one) > 0.01 > broad.colour(y)
     assert (ign_core.drift(f, best) <= ign_core.drift(f, one) + 1e-6).all()
+
+
+def test_a_flow_that_knows_the_data_arrives_in_any_number_of_steps(generator):
+    """With the true x as its guess every path is straight, so each number of Euler steps ends at x."""
+    pytest.importorskip("flow_matching", reason="flow_matching is not installed; install the extra `experiments`")
+    recipe = ignbook.recipes.recipe("mnist-quick")
+    flow, x = one_step.Flow(recipe), torch.rand(3, *recipe.shape, generator=generator) * 2 - 1
+    assert flow(x, torch.full((3,), 0.5)).shape == x.shape
+    flow.guess = lambda y, t: x
+    z = torch.randn(x.shape, generator=generator)
+    for flow.times in (1, 2, 7):
+        assert torch.allclose(flow(z), x, atol=1e-5)
+    assert one_step.flow_loss(lambda y, t: y, x, x).total < 1e-12  # between x and x lies x
+    times = torch.tensor([1 / 6, 1 / 2, 5 / 6]).reshape(-1, 1, 1, 1)
+    by_hand = ((1 - times) * z + times * x - x).square().mean()
+    assert one_step.flow_loss(lambda y, t: y, x, z).total.item() == pytest.approx(by_hand.item(), rel=1e-5)
+
+
+def test_a_student_is_shown_the_teachers_noise_and_asked_for_its_sample(generator):
+    z, made = torch.randn(2, 4, 1, 8, 8, generator=generator).unbind()
+    pairs = torch.cat([z, made], 2)
+    losses = one_step.student_loss(lambda y: y, pairs, z)
+    assert losses.total.item() == pytest.approx((z - made).abs().mean().item(), rel=1e-6)
+
+
+def test_the_autoencoders_codes_are_images_of_an_eighth_of_the_side():
+    recipes = latent_ign.recipes({"autoencoder": 1, "codes": 1, "pixels": 1})
+    auto = latent_ign.Autoencoder(recipes["autoencoder"])
+    codes = auto.encoder(torch.zeros(2, *recipes["autoencoder"].shape))
+    assert codes.shape[1:] == recipes["codes"].shape and codes.abs().max() <= 1
+    assert auto.decoder(codes).shape[1:] == recipes["pixels"].shape == ign_core.build(recipes["pixels"]).shape

@@ -71,8 +71,9 @@ def state_of(folder, recipe: Recipe = TINY) -> tuple[dict, dict]:
         replace(TINY, ramp=4, lr_end=0.1, clip=0.5, source="fourier"),
         replace(TINY, norm="batch", ema=0.3, clip=None, steps=5),
         replace(POINTS, tightness=0.0, clamp=None, distance="l2", seed=3),
+        replace(POINTS, z_share=0.25),
     ],
-    ids=["points", "ramp, cosine, clip", "batchnorm, ema", "no tightness"],
+    ids=["points", "ramp, cosine, clip", "batchnorm, ema", "no tightness", "a quarter of z"],
 )
 def test_fit_is_the_plain_loop(recipe):
     """The same training written out, without Fabric, sampler or helpers: equal bit for bit."""
@@ -93,7 +94,7 @@ def test_fit_is_the_plain_loop(recipe):
         cosine = (1 + math.cos(math.pi * step / recipe.steps)) / 2
         optimiser.param_groups[0]["lr"] = recipe.lr * (recipe.lr_end + (1 - recipe.lr_end) * cosine)
         losses = ign_core.objective(
-            f, data[batches[step]], source.sample(8, noise),
+            f, data[batches[step]], source.sample(int(8 * recipe.z_share), noise),
             reconstruction=recipe.reconstruction, idempotence=share * recipe.idempotence, tightness=share * recipe.tightness,
             clamp=recipe.clamp, distance=recipe.distance,
         )  # fmt: skip

@@ -399,11 +399,11 @@ def test_evaluate_writes_what_it_prints(tmp_path, capsys):
 
 
 def test_the_benchmark_runs_and_keeps_its_numbers(tmp_path):
-    done = command("benchmarks/step.py", "--recipe", "ring", "--rounds", "1", "--out", str(tmp_path / "step.json"))
+    done = command("benchmarks/step.py", "--recipes", "ring", "--rounds", "1", "--out", str(tmp_path / "step.json"))
     assert done.returncode == 0, done.stderr
-    result = json.loads((tmp_path / "step.json").read_text())
-    assert result["rows"]["literal, float32"]["ratio"] == 1.0 and len(result["rows"]) == 3
-    for name, row in result["rows"].items():
+    (run,) = json.loads((tmp_path / "step.json").read_text())["runs"]
+    assert run["rows"]["published style, float32"]["ratio"] == 1.0 and len(run["rows"]) == 5
+    for name, row in run["rows"].items():
         assert f"| {name} | {row['images a second']} | {row['ratio']:.2f} |" in done.stdout
 
 
