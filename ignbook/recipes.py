@@ -263,8 +263,9 @@ SWEEPS: dict[str, dict[str, Recipe]] = {
     }) | _seeded((1, 2), ign=faces_narrow, dcgan=_dcgan_of_faces),
     "drawn": _seeded((0,), **_compared_on_faces(drawn)),
     "source": _seeded((0,), **SOURCES) | _seeded((1, 2), **{name: SOURCES[name] for name in THRICE}),
-    # what fewer z a step cost, at equal images (chapter 12)
-    "z-share": _seeded(**{f"{share}": replace(matching, z_share=share) for share in (1.0, 0.5, 0.25)}),
+    # what fewer z a step cost, at equal images and at equal operations (chapter 12)
+    "z-share": _seeded(**{f"{share}": replace(matching, z_share=share) for share in (1.0, 0.5, 0.25)})
+    | _seeded(**{f"{share}-longer": replace(matching, z_share=share, steps=steps) for share, steps in ((0.5, 2_250), (0.25, 3_000))}),
     # what the game adds to the terms, and they to it
     "game": _seeded(both=both, terms_alone=replace(both, tightness=0.0, tightness_end=None), game_alone=rising),
     "lambda": _seeded(**{f"{ratio}": replace(small, tightness=20 * ratio) for ratio in (0.05, 0.125, 0.25, 0.5, 0.65, 0.8, 1.0, 1.2)}),
