@@ -337,7 +337,8 @@ def evaluate(name: Annotated[str, tyro.conf.Positional], n: int = 5_000, seed: i
 def folder(data: Path, size: int = 64, channels: Literal[1, 3] | None = None, name: str = "folder", start: str | None = None,
            steps: int | None = None, batch: int | None = None, lr: float | None = None, mirror: bool | None = None,
            seed: int = 0, n: int = 5_000, out: Path = RUNS, resume: bool = False, overwrite: bool = False,
-           threads: int | None = None, tensorboard: Path | None = None, compile: bool = False) -> None:  # fmt: skip
+           threads: int | None = None, tensorboard: Path | None = None, compile: bool = False, recompute: bool = False,
+           dry_run: bool = False) -> None:  # fmt: skip
     """Train on images of your own, measure on the tenth of them that is held out, and draw a contact sheet.
 
     The recipe is that of mnist-narrow for grey images of at most 32 pixels, else that of faces-narrow; grey ones of 32 pixels and
@@ -362,6 +363,8 @@ def folder(data: Path, size: int = 64, channels: Literal[1, 3] | None = None, na
         threads: CPU threads.
         tensorboard: Folder for TensorBoard's log; needs the package tensorboard.
         compile: Compile f (torch.compile).
+        recompute: Keep less for the backward pass and compute it again there: less memory, slower steps.
+        dry_run: Say what was found and what the training would take, and train nothing.
     """
     _within("--n", n, 1, 10**7)
     start = "" if start == "none" else start
@@ -377,9 +380,10 @@ def folder(data: Path, size: int = 64, channels: Literal[1, 3] | None = None, na
     begins += " (for non-commercial use only)" if recipe.start.startswith("faces") else ""
     if ignbook.checkpoints.is_first():
         print(f"{len(train)} images to train on and {len(held_out)} held out; {recipe.steps} steps from {begins}")
-    model = _train(recipe, out, resume, threads, data=train, tensorboard=tensorboard, overwrite=overwrite, compile=compile).to(
-        "cpu"
-    )
+    if dry_run:
+        return _dry_run(recipe, threads)
+    options: dict = {"overwrite": overwrite, "compile": compile, "recompute": recompute}
+    model = _train(recipe, out, resume, threads, data=train, tensorboard=tensorboard, **options).to("cpu")
     if not ignbook.checkpoints.is_first():
         return
     metrics = _measured(model, train, held_out, n)

@@ -305,6 +305,14 @@ def test_the_command_trains_resumes_measures_and_draws(photos, tmp_path, capsys)
     assert "train.py folder --data DIR --resume" in capsys.readouterr().err.splitlines()[-1]
 
 
+def test_a_dry_run_says_what_was_found_and_what_it_would_take(photos, tmp_path, capsys):
+    out = tmp_path / "out"
+    train.main(["folder", "--data", str(photos), "--size", "16", "--batch", "8", "--out", str(out), "--dry-run"])
+    said = capsys.readouterr().out
+    assert "images to train on" in said and "nothing is trained" in said and "a step of 8 samples" in said
+    assert not out.exists()
+
+
 def test_the_command_starts_from_nothing_when_told_and_for_other_sizes(photos, tmp_path, capsys):
     arguments = [
         "folder",
