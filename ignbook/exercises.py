@@ -974,3 +974,48 @@ def _next_tightness(step: Callable) -> str:
     _require(low > 0, f"it went down to {low:.3g}, and a tightness of 0 or less is another game; stop at 0.05.")
     _require(high <= 20, f"it went up to {high:.3g}; stop at 20.")
     return "it rises and falls as it should, and stays between its bounds."
+
+
+# ---------------------------------------------------------------------------------------------------------------- 12 scale
+
+
+@_exercise("12-1", "a whole step costs 3 for x, 3 for f(z) and 3 for f(f(z)); only the last two are multiplied by the share.")
+def _step_ratio(step_ratio: Callable) -> str:
+    found = {share: _number(step_ratio(share)) for share in (1.0, 0.5, 0.25)}
+    _require(not _close(found[0.5], 2), "x is not drawn less often, so its part of the step stays whole.")
+    _require(not _close(found[0.5], 9 / 7.5), "f(z) needs a pass of its own, and that has fewer z too, not f(f(z)) alone.")
+    _require(_close(found[1.0], 1), f"with a share of 1 nothing is saved, and you say a factor of {found[1.0]:g}.")
+    for share, mine in found.items():
+        _require(
+            _close(mine, 9 / (3 + 6 * share)),
+            f"a share of {share} saves a factor of {9 / (3 + 6 * share):.2f}, not {mine:.2f}.",
+        )
+    return "a third of the step is x's and stays, so no share of z makes it more than three times as fast."
+
+
+@_exercise("12-2", "subtract the bytes of the weights from the memory, divide by the bytes of one image, and round down.")
+def _largest_batch(largest_batch: Callable) -> str:
+    memory, parameters, kept = 2e9, 10_000_000, 1_000_000
+    found = _number(largest_batch(memory, parameters, kept))
+    _require(found != 1000, "the weights take memory too: 28 bytes for each parameter.")
+    _require(found != 430, "the numbers that are kept are 16-bit floats, 2 bytes each.")
+    _require(_close(found, round(found), 1e-12), "a batch is a whole number of images; round down.")
+    _require(found == 860, f"2 GB hold a batch of 860 here, and you say {found:g}.")
+    _require(_number(largest_batch(1e6, parameters, kept)) == 0, "where not even the weights fit, no image does: give 0.")
+    return "what the weights leave, divided by what an image takes, rounded down."
+
+
+@_exercise(
+    "12-3", "each device sends and receives 2 (N - 1)/N times 4 bytes a parameter; divide by the bandwidth to get seconds."
+)
+def _efficiency(efficiency: Callable) -> str:
+    def at(devices: int, parameters: float = 25e6, seconds: float = 0.1, bandwidth: float = 1e9) -> float:
+        return _number(efficiency(devices, parameters, seconds, bandwidth))
+
+    _require(_close(at(1), 1), "a single device exchanges nothing, so its efficiency is 1.")
+    found, wanted = at(4), 0.1 / (0.1 + 2 * 3 / 4 * 0.1)
+    _require(not _close(found, 0.1 / (0.1 + 3 / 4 * 0.1)), "gradients are summed and the sum is given back: count both ways.")
+    _require(not _close(found, 1 - wanted), "that is the share of time that is lost; the efficiency is what remains.")
+    _require(_close(found, wanted), f"four devices work {wanted:.2f} of the time here, and you say {found:.2f}.")
+    _require(at(4, bandwidth=1e12) > 0.99, "with a very fast connection hardly anything is lost.")
+    return "the more time a step takes, and the fewer parameters there are, the better it is shared out."

@@ -21,7 +21,7 @@ import ignbook.metrics
 from ignbook.exercises import CHECKS, check
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = [f"{chapter:02}-{i}" for chapter in range(1, 12) for i in (1, 2, 3)]
+NAMES = [f"{chapter:02}-{i}" for chapter in range(1, 13) for i in (1, 2, 3)]
 # what a solution needs of its chapter beyond imports, functions and classes
 BEFORE = {
     "01-1": "g = torch.Generator().manual_seed(0)",
@@ -419,6 +419,15 @@ WRONG: dict[str, list[tuple[object, str]]] = {
     "11-3": [
         (lambda now, x, z, gamma, rate=1.0: min(max(now - rate * (gamma * x - z), 0.05), 20), "should rise"),
         (lambda now, x, z, gamma, rate=1.0: now + rate * (gamma * x - z), "is another game"),
+    ],
+    "12-1": [(lambda share: 1 / share, "its part of the step stays whole"), (lambda share: 9 / (6 + 3 * share), "not f(f(z)) alone")],
+    "12-2": [
+        (lambda memory, parameters, kept: memory // (2 * kept), "the weights take memory too"),
+        (lambda memory, parameters, kept: max(memory - 28 * parameters, 0) // (4 * kept), "2 bytes each"),
+    ],
+    "12-3": [
+        (lambda n, p, s, bandwidth: s / (s + (n - 1) / n * 4 * p / bandwidth), "count both ways"),
+        (lambda n, p, s, bandwidth: s / (s + 8 * p / bandwidth), "a single device exchanges nothing"),
     ],
 }  # fmt: skip
 
