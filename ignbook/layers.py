@@ -3,6 +3,8 @@
 Below `ign_core`, as `ignbook.checkpoints` is: it imports nothing of ours.
 """
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor, nn
 
@@ -38,8 +40,10 @@ class BesideLinear(nn.Module):
             small = nn.functional.avg_pool2d(y, y.shape[-1] // self.side)
             return self.deep(y) + self.linear(small.flatten(1))[:, :, None, None]
         image, small = self.deep(y), self.linear(y.flatten(1)).unflatten(1, (-1, self.side, self.side))
-        with torch.autocast(y.device.type, enabled=False):  # two matrix products are cheaper than `interpolate` is
+        device = y.device.type  # "meta" has no autocast to leave
+        with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
             small = small.to(torch.promote_types(small.dtype, torch.float32))
+            # two matrix products are cheaper than `interpolate` is
             rows = nn.functional.interpolate(
                 torch.eye(self.side).to(small)[None, None], (image.shape[-1], self.side), mode="bilinear"
             )
