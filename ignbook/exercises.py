@@ -147,7 +147,7 @@ def _everyday(answer: Any) -> str:
             a = torch.tensor([1.0, 0.0])
             once, twice = ", ".join(f"{v:.2f}" for v in f(a)), ", ".join(f"{v:.2f}" for v in f(f(a)))
             raise Hint(f"{name} is not idempotent: it takes (1, 0) to ({once}), and that to ({twice}).")
-        _require(moved or name in names, f"{name} belongs to the set: what has gone through it once, it leaves alone.")
+        _require(moved or name in names, f"{name} belongs to the set: applied twice it gives the same as applied once.")
     return "each of these maps leaves alone what it has made, and the other three squeeze it again."
 
 
@@ -155,7 +155,7 @@ def _everyday(answer: Any) -> str:
 def _dimension(dimension: Callable) -> str:
     u, v = torch.tensor([1.0, 2.0, 0.0, 1.0]), torch.tensor([1.0, 0.0, 3.0, 0.0])
     cases: dict[str, tuple[Callable, Tensor, float, str]] = {
-        "a constant map": (lambda y: 0 * y + 1, torch.ones(4), 0, "nothing that y does can be seen in what comes out"),
+        "a constant map": (lambda y: 0 * y + 1, torch.ones(4), 0, "its output doesn't depend on y, so every derivative is 0"),
         "the sphere in five dimensions": (
             lambda y: y / y.norm(dim=-1, keepdim=True),
             nn.functional.normalize(torch.arange(1.0, 6), dim=0),
@@ -172,7 +172,7 @@ def _dimension(dimension: Callable) -> str:
             lambda y: y / 2,
             torch.ones(5),
             2.5,
-            "each direction counts by how much of it is kept; a rank counts all that is not wiped out",
+            "each direction counts by its derivative, 1/2 here; a rank counts it as 1 unless the derivative is 0",
         ),
         "images, half erased": (lambda y: y * (torch.arange(4) < 2), torch.ones(1, 2, 4), 4, "half of 8 pixels are kept"),
     }
@@ -200,7 +200,8 @@ def _places(places: Callable) -> str:
 
 
 @_exercise(
-    "02-1", "take (a - b)² first, then the root of it plus eps², less eps; then the mean over all but the first dimension."
+    "02-1",
+    "for each number take the root of (a - b)² + eps² and subtract eps. Then take the mean over all but the first dimension.",
 )
 def _charbonnier(charbonnier: Callable) -> str:
     a, b = (_normal(4, 3, 2, seed=seed).double() for seed in (0, 1))
@@ -221,7 +222,10 @@ def _charbonnier(charbonnier: Callable) -> str:
     step = torch.zeros_like(a)
     step[0, 1, 1] = 1e-6
     finite = (charbonnier(a.detach() + step, b) - charbonnier(a.detach() - step, b))[0] / 2e-6
-    _require(_close(slope[0, 1, 1], finite, 1e-5), "its gradient isn't its slope; keep to operations of torch, without detach.")
+    _require(
+        _close(slope[0, 1, 1], finite, 1e-5),
+        "autograd's gradient isn't the slope of the values; use operations of torch only, and no detach.",
+    )
     return "values, eps and gradient agree with the formula, and D(a, a) is 0."
 
 
@@ -247,7 +251,9 @@ _SLOPES = {
 
 
 @_exercise(
-    "02-2", "it says nothing to any rule yet. Ask first which of the two f gets a gradient from idempotence, and which may not."
+    "02-2",
+    "`verify` has rejected none of five wrong rules so far. Idempotence may give a gradient to the inner f alone, and tightness to the "
+    "outer f alone; begin by asserting that.",
 )
 def _routing(verify: Callable) -> str:
     def said(rule: Callable) -> str | None:
@@ -261,12 +267,16 @@ def _routing(verify: Callable) -> str:
     if set(heard.values()) == {None}:
         raise Unwritten
     _require(
-        said(_RIGHT) is None, "it rejects the right rule. A player's slope is to be compared only in the term that trains it."
+        said(_RIGHT) is None,
+        "it rejects the right rule. Each term trains one of the two f: compare with a finite difference for that one only.",
     )
     for name in _ROUTES:
-        _require(heard[name] is not None, f"{name} slips through; ask whether the other f gets a gradient there.")
+        _require(heard[name] is not None, f"your `verify` accepts {name}; assert that this f gets no gradient from that term.")
     for name in _SLOPES:
-        _require(heard[name] is not None, f"{name} slips through: compare each gradient with a finite difference of the value.")
+        _require(
+            heard[name] is not None,
+            f"your `verify` accepts {name}; compare the gradient with a finite difference of the term's value.",
+        )
     _require(all(heard.values()), "it raises without a sentence; say in the assertion what is wrong, and what to do.")
     return "the right rule passes, and five wrong ones are caught, each with a sentence."
 
@@ -337,7 +347,7 @@ def _by_hand(answer: Any) -> str:
         )
         _require(
             bool(rests) == (max(low) <= min(high)),
-            f"for lambda = {key}: P stands on all three points, so it rests if some best drift is the same on all.",
+            f"for lambda = {key}: P has mass on all three points, so it rests if one drift is among the best at each of them.",
         )
     return "P can't rest at lambda = 1, and at 1/2 it rests, with a drift of 0 everywhere."
 
@@ -356,7 +366,7 @@ def _worst_law(worst_law: Callable) -> str:
         )
         _require(
             all(game.ratio * q <= x + 1e-9 for x, q in zip(game.p_x, law)),
-            f"{of} the law exceeds P_x / lambda somewhere; let it be P_x on the set, up to a factor.",
+            f"{of} the law exceeds P_x / lambda somewhere; make it P_x on the set, divided by the mass of the set.",
         )
         sets = [s for k in range(1, m + 1) for s in combinations(range(m), k)]
         least = min(mass for s in sets if (mass := sum(game.p_x[i] for i in s)) >= game.ratio)
@@ -380,8 +390,8 @@ def _clamped_response(response: Callable) -> str:
             found = _tensor(response(p_x, p, ceiling, ratio, b), 6).numpy()
         d = np.linspace(0, ceiling, 20_001)  # (20001, 6)
         best = d[(p_x * d - ratio * p * b * np.tanh(d / b)).argmin(0), range(6)]  # by a search
-        _require((found <= ceiling + 1e-9).all(), "a drift is above its ceiling; cut it at M, where there are no data too.")
-        _require(found[5] < 1e-9, "where p is 0 a drift costs and pays nothing; it is 0.")
+        _require((found <= ceiling + 1e-9).all(), "a drift is above its ceiling; cut it at M, also at points where P_x is 0.")
+        _require(found[5] < 1e-9, "where p is 0 a drift costs p_x d and gains nothing, so the best drift is 0.")
         ratio_of = np.maximum(ratio * p[:4] / p_x[:4], 1)
         rootless = np.minimum(ceiling[:4], b * np.arccosh(ratio_of))
         _require(
@@ -421,7 +431,9 @@ def _hits(hits: Callable) -> str:
         f"if f halves z, {wanted(0.5):.0%} should hit, and you count {found:.0%}; use 4,000 draws.",
     )
     found = share(halved, 4.0)
-    _require(abs(found - wanted(0.5)) > 0.04, "another width of the source changes nothing; draw by source.sample.")
+    _require(
+        abs(found - wanted(0.5)) > 0.04, "a wider source gives the same share here, and it shouldn't; draw by source.sample."
+    )
     _require(abs(found - wanted(2.0)) < 0.04, f"of a wide source {wanted(2.0):.0%} should hit, and you count {found:.0%}.")
     _require(
         abs(share(halved, 1.0, 0.3) - wanted(0.5, 0.3)) < 0.04, "with a smaller tolerance fewer should hit; use the argument."
@@ -451,7 +463,7 @@ def _islands(islands: Callable) -> str:
 
 @_exercise(
     "04-3",
-    "for each coordinate the farthest that f can go is the wall on the other side, at 2 + |y|; L1 takes the mean of both.",
+    "for each coordinate the farthest that f can go is the wall on the other side, 2 + |y| away; L1 takes the mean of both.",
 )
 def _ceiling(ceiling: Callable) -> str:
     y = 4 * torch.rand(50, 2, generator=_seeded()) - 2
@@ -587,7 +599,7 @@ def _dropped(dropped: Callable) -> str:
     ratio = (spectrum[0] / spectrum[1]).item()
     _require(
         not 0.9 < ratio < 1.1,
-        f"the variance is {ratio:.1f} of the data's, as FourierSource has it; draw the whole plane, not half of it.",
+        f"the variance is {ratio:.1f} times the data's, as FourierSource has it; draw all frequencies of fft2, not the half of rfft2.",
     )
     _require(0.44 < ratio < 0.56, f"the variance of the spectrum is {ratio:.2f} of the data's, and half was expected.")
     return "the mean image is that of the data, and half of the variance is gone."
@@ -604,7 +616,10 @@ def _partial(partial: Callable) -> str:
         u, stuck, swapped = 0.75 * u + 0.25 * f(u), 0.75 * y + 0.25 * f(stuck), 0.25 * swapped + 0.75 * f(swapped)
     _require(not _close(found, stuck), "each step mixes with the first y again; mix with what the step before gave.")
     _require(not _close(found, swapped), "t and 1 - t are exchanged: t = 0 is to leave y alone, and t = 1 is f.")
-    _require(_close(found, u), "for f(y) = y/2 + 1, t = 1/4 and k = 3 other images were expected.")
+    _require(
+        _close(found, u),
+        "for f(y) = y/2 + 1, t = 1/4 and k = 3 the images are wrong; replace u by (1 - t) u + t f(u) three times.",
+    )
     return "t = 0 leaves y alone, t = 1 is f, and what is between goes part of the way. To beat: a single f, t = 1 and k = 1."
 
 
@@ -637,7 +652,7 @@ def _asymmetry(asymmetry: Callable) -> str:
     found, wanted = ratio(tilted), right(tilted)
     _require(
         _close(found, wanted, 1e-3),
-        f"for an f that adds a ramp the ratio is {wanted:.3f}, and yours is {found:.3f}; divide by the L1 to another draw.",
+        f"for an f that adds a ramp the ratio is {wanted:.3f}, and yours is {found:.3f}; divide by the L1 of f(z) and f(z).roll(1, 0).",
     )
     return "it is 0 for maps that commute with the mirror, and sees a ramp from left to right."
 
@@ -712,7 +727,7 @@ def _edges(edges: Callable) -> str:
     _require(not (_close(found, across) or _close(found, down)), "this sees edges of one direction only; add the other.")
     _require(
         not _close(found, signless),
-        "an edge from dark to light and its reverse are one to this; take the difference a - b before the size.",
+        "this takes an edge from dark to light and its reverse for the same; subtract b from a before you take absolute values.",
     )
     _require(_close(edges(a, a + 0.2), np.zeros(3), 1e-5), "a change of brightness has no edges, and its distance should be 0.")
     _require(
@@ -739,7 +754,7 @@ def _fill(fill: Callable) -> str:
     )
     _require(_close(found * kept, y), "the known part has changed: `kept` is 1 where y is to stay, and 0 in the hole.")
     _require(not _close(found, kept * y + (1 - kept) * f(y)), "a second step changes nothing; apply f to u, not to y.")
-    _require(_close(found, u), "after four steps something else was expected in the hole.")
+    _require(_close(found, u), "after four steps the hole is wrong; in each step put f(u) into the hole and y everywhere else.")
     return "the known part stays as it is, and each step starts from it. To beat: a whole projection, in the hole."
 
 
@@ -971,7 +986,9 @@ def _next_tightness(step: Callable) -> str:
     low, high = 0.05, 20.0
     for _ in range(2000):
         low, high = _number(step(low, 0.0, 1.0, 0.5)), _number(step(high, 9.0, 0.0, 0.5))
-    _require(low > 0, f"it went down to {low:.3g}, and a tightness of 0 or less is another game; stop at 0.05.")
+    _require(
+        low > 0, f"it went down to {low:.3g}; at 0 the tightness term is gone, and below 0 its sign is wrong, so stop at 0.05."
+    )
     _require(high <= 20, f"it went up to {high:.3g}; stop at 20.")
     return "it rises and falls as it should, and stays between its bounds."
 
@@ -983,7 +1000,7 @@ def _next_tightness(step: Callable) -> str:
 def _step_ratio(step_ratio: Callable) -> str:
     found = {share: _number(step_ratio(share)) for share in (1.0, 0.5, 0.25)}
     _require(not _close(found[0.5], 2), "x is not drawn less often, so its part of the step stays whole.")
-    _require(not _close(found[0.5], 9 / 7.5), "f(z) needs a pass of its own, and that has fewer z too, not f(f(z)) alone.")
+    _require(not _close(found[0.5], 9 / 7.5), "the passes for f(z) have fewer z too, not f(f(z)) alone.")
     _require(_close(found[1.0], 1), f"with a share of 1 nothing is saved, and you say a factor of {found[1.0]:g}.")
     for share, mine in found.items():
         _require(

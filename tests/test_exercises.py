@@ -418,7 +418,7 @@ WRONG: dict[str, list[tuple[object, str]]] = {
     "11-2": [(all_pairs, "paired with itself"), (own_scale, "a clump costs no more")],
     "11-3": [
         (lambda now, x, z, gamma, rate=1.0: min(max(now - rate * (gamma * x - z), 0.05), 20), "should rise"),
-        (lambda now, x, z, gamma, rate=1.0: now + rate * (gamma * x - z), "is another game"),
+        (lambda now, x, z, gamma, rate=1.0: now + rate * (gamma * x - z), "so stop at 0.05"),
     ],
     "12-1": [(lambda share: 1 / share, "its part of the step stays whole"), (lambda share: 9 / (6 + 3 * share), "not f(f(z)) alone")],
     "12-2": [
