@@ -1,7 +1,8 @@
 """Figures for narrow screens: panels that stand side by side in a drawing come one below the other.
 
 A drawing (class "drawn", `ignbook.notebooks.stamp`) is cut at the blank gutters between its axes, and a page of up to 500 pixels shows
-the pieces as a column.  What can't be cut so stays whole.  Chapters keep the one picture; the second is made of it for the pages.
+the pieces as a column.  What can't be cut so stays whole, and so does what has the class "whole".  A wide grid of pictures with the class
+"halves" has its right half below its left one, enlarged, on every screen.  Chapters keep the one picture; pages get what is made of it.
 """
 
 from functools import reduce
@@ -16,6 +17,7 @@ NARROW = "(max-width: 500px)"  # custom.css has it too
 ROOM = 380  # CSS pixels: panels that fit into it at their own size share a row
 GAP = 14  # CSS pixels between rows
 APART = 4  # CSS pixels of blank between panels, more than between letters
+ENLARGED = 1.6  # of pictures in halves
 LIKE = 0.4  # widths of axes, the least over the largest: what differs more are the parts of one sketch
 
 
@@ -25,8 +27,7 @@ def stacked(picture: Image.Image, scale: float = 1.0) -> Image.Image | None:
     scale: pixels of the picture for each CSS pixel.  Axes whose ordinate has no labels get a copy of those that they share,
     and a legend or title that spans panels is wrapped.
     """
-    off = ImageChops.difference(picture.convert("RGB"), _blank(picture, *picture.size).convert("RGB"))
-    ink = np.asarray(reduce(ImageChops.lighter, off.split())) > 24
+    ink = _ink(picture)
     bands = _runs(ink.any(1))
     if not (axes := _axes(ink, bands)):
         return None
@@ -35,11 +36,13 @@ def stacked(picture: Image.Image, scale: float = 1.0) -> Image.Image | None:
         free = [_widest(~ink[slice(*band), slice(*gutter)].any(0), gutter[0], first=not own) for gutter in gutters]
         words = own and band in (bands[0], bands[-1])  # the outermost, in which a legend of all may stand
         if min(map(_length, free)) < APART * scale or (words and _aside(ink[slice(*band)].any(0), axes, free)):
+            if not own:
+                return None
             spanning.append(band)
         else:
             own.append(band)
             gutters = free
-    if not own or any(min(own) < band < max(own) for band in spanning):
+    if any(min(own) < band < max(own) for band in spanning):
         return None
     top, bottom = min(own)[0], max(own)[1]
     edges = [0, *((start + stop) // 2 for start, stop in gutters), ink.shape[1]]
@@ -61,9 +64,30 @@ def stacked(picture: Image.Image, scale: float = 1.0) -> Image.Image | None:
             row.paste(picture.crop((labels[0], start, labels[1], stop)), (axes[first][0] - missing - left, start - top))
         rows.append(row)
     width = max(row.width for row in rows)
-    wrapped = {band: [picture.crop((a, band[0], b, band[1])) for a, b in _wrapped(ink[slice(*band)].any(0), width)] for band in spanning}
-    above, below = ([row for band in sorted(spanning) for row in wrapped[band] if (band[0] < top) == first] for first in (True, False))
+    above, below = [], []
+    for start, stop in sorted(spanning):
+        words = [picture.crop((a, start, b, stop)) for a, b in _wrapped(ink[start:stop].any(0), width)]
+        (above if start < top else below).extend(words)
     return _column(picture, [*above, *rows, *below], round(GAP * scale))
+
+
+def halved(picture: Image.Image) -> Image.Image:
+    """The right half of a grid of pictures below its left half, after the words above it."""
+    ink = _ink(picture)
+    bands = _runs(ink.any(1))
+    high = [band for band in bands if 2 * _length(band) > max(map(_length, bands))]  # rows of pictures, and no words
+    top, bottom = high[0][0], high[-1][1]
+    columns = np.flatnonzero(ink[top:bottom].any(0))
+    left, right = int(columns[0]), int(columns[-1]) + 1
+    words = [picture.crop((a, 0, b, top)) for a, b in _wrapped(ink[:top].any(0), (right - left) // 2)]
+    middle = (left + right) // 2
+    return _column(picture, [*words, picture.crop((left, top, middle, bottom)), picture.crop((middle, top, right, bottom))], 2)
+
+
+def _ink(picture: Image.Image) -> np.ndarray:
+    """What differs from the pixel in the corner, (height, width) of booleans."""
+    off = ImageChops.difference(picture.convert("RGB"), _blank(picture, *picture.size).convert("RGB"))
+    return np.asarray(reduce(ImageChops.lighter, off.split())) > 24
 
 
 def _runs(filled: np.ndarray) -> list[tuple[int, int]]:
@@ -133,23 +157,28 @@ def _column(picture: Image.Image, rows: list[Image.Image], gap: int) -> Image.Im
     return column
 
 
-def add_narrow(app, doctree, docname: str) -> None:
-    """Give the drawings of one page a second picture for narrow screens; `app` writes HTML, else nothing is done."""
+def add_pictures(app, doctree, docname: str) -> None:
+    """Give the figures of one page what is made of them; `app` writes HTML, else nothing is done."""
     if app.builder.format != "html":
         return
     up = "../" * docname.count("/") + "_images/"
     for image in list(doctree.findall(nodes.image)):
-        if "drawn" not in image["classes"] or "whole" in image["classes"] or image["uri"] not in app.env.images:
+        halves = "halves" in image["classes"]
+        if not (halves or {"drawn", "whole"} & set(image["classes"]) == {"drawn"}) or image["uri"] not in app.env.images:
             continue
         with Image.open(Path(app.srcdir, image["uri"])) as picture:
-            scale = picture.width / int(str(image.get("width", picture.width)).removesuffix("px"))
-            narrow = stacked(picture, scale)
-        if narrow is None:
+            shown = str(image.get("width", "")).removesuffix("px")
+            scale = picture.width / int(shown) if shown.isdigit() else 1.0
+            made = halved(picture) if halves else stacked(picture, scale)
+        if made is None:
             continue
         name = app.env.images[image["uri"]][1]
-        path = Path(app.outdir, "_images", f"narrow-{name}")
+        path = Path(app.outdir, "_images", f"{'halves' if halves else 'narrow'}-{Path(name).stem}.png")
         path.parent.mkdir(parents=True, exist_ok=True)
-        narrow.save(path)
+        made.save(path)
+        if halves:
+            image["uri"], image["width"] = up + path.name, f"{ENLARGED * made.width / scale:.0f}"
+            continue
         # the link is Sphinx's own for pictures of a given width, which would come between <picture> and <img>
         image["classes"].append("no-scaled-link")
         link = f'<a class="reference internal image-reference" href="{up}{name}">'
@@ -160,5 +189,5 @@ def add_narrow(app, doctree, docname: str) -> None:
 
 
 def setup(app):
-    app.connect("doctree-resolved", add_narrow)
+    app.connect("doctree-resolved", add_pictures)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

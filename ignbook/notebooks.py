@@ -26,6 +26,7 @@ DRAWS = ("ignbook.plots.", "matplotlib.")
 CHANGES = {"append", "update", "add", "extend", "setdefault", "pop", "popitem", "insert", "remove", "discard", "clear",
            "load_state_dict", "train", "eval", "step"}  # fmt: skip
 LOADS = {"ignbook.data.load", "ignbook.data.sketch_pairs"}
+CHOSEN = ("whole", "halves")  # classes of figures that an author gives (book/figures.py)
 EVERYWHERE = ("digits8", "drawn")  # data sets that need no download and are the same on every machine
 
 
@@ -465,7 +466,7 @@ def stamp(notebook) -> None:
     """Write into the metadata of each code cell what its outcome depends on, and take out what tells of this machine.
 
     Drawings on a white ground are marked as such, and pages turn these light on dark in the dark: a figure gets the class
-    "drawn", and the cell of a player the tag "drawn".  The class "whole", of which `book/figures.py` tells, stays.
+    "drawn", and the cell of a player the tag "drawn".  The classes in `CHOSEN` stay.
     """
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     sources = [cell.source for cell in cells]
@@ -477,7 +478,7 @@ def stamp(notebook) -> None:
             cell.metadata["ign"] = about
         drawn = _drawn(cell.outputs)
         if image := cell.metadata.get("mystnb", {}).get("image"):
-            classes = ["drawn"] * (drawn == "figure") + ["whole"] * ("whole" in image.pop("classes", "").split())
+            classes = ["drawn"] * (drawn == "figure") + [name for name in image.pop("classes", "").split() if name in CHOSEN]
             if classes:
                 image["classes"] = " ".join(classes)
         tags = [tag for tag in cell.metadata.pop("tags", []) if tag != "drawn"] + ["drawn"] * (drawn == "player")
