@@ -26,6 +26,7 @@ DRAWS = ("ignbook.plots.", "matplotlib.")
 CHANGES = {"append", "update", "add", "extend", "setdefault", "pop", "popitem", "insert", "remove", "discard", "clear",
            "load_state_dict", "train", "eval", "step"}  # fmt: skip
 LOADS = {"ignbook.data.load", "ignbook.data.sketch_pairs"}
+CHOSEN = ("whole", "halves")  # classes of figures that an author gives (book/figures.py)
 EVERYWHERE = ("digits8", "drawn")  # data sets that need no download and are the same on every machine
 
 
@@ -453,16 +454,20 @@ def digest(key: str) -> str | None:
 # ------------------------------------------------------------------------------------------------------------- execution
 
 
-def _drawn(outputs) -> bool:
-    """Whether the last figure of a cell, if it has one, is a drawing: neither a picture nor a map in colours is in it."""
-    told = ["".join(output["data"]["text/plain"]) for output in outputs if "image/png" in output.get("data", {})]
-    return bool(told) and not any(f'"{kind}":' in told[-1] for kind in ("image", "mesh"))
+def _drawn(outputs) -> str | None:
+    """What the last figure or player of a cell is, if it is a drawing, with neither a picture nor a map in colours in it."""
+    told = ["".join(output.get("data", {}).get("text/plain", "")) for output in outputs]
+    last = ([""] + [text for text in told if text.startswith(('{"figure":', '{"player":'))])[-1]
+    drawn = last and not any(f'"{kind}":' in last for kind in ("image", "images", "mesh"))
+    return last[2:8] if drawn else None
 
 
 def stamp(notebook) -> None:
     """Write into the metadata of each code cell what its outcome depends on, and take out what tells of this machine.
 
-    A figure that is a drawing on a white ground gets the class "drawn", by which pages turn it light on dark in the dark."""
+    Drawings on a white ground are marked as such, and pages turn these light on dark in the dark: a figure gets the class
+    "drawn", and the cell of a player the tag "drawn".  The classes in `CHOSEN` stay.
+    """
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     sources = [cell.source for cell in cells]
     for cell, keys, trained in zip(cells, data_of(sources), live(sources)):
@@ -471,10 +476,14 @@ def stamp(notebook) -> None:
             cell.metadata.pop(name, None)
         if about:
             cell.metadata["ign"] = about
+        drawn = _drawn(cell.outputs)
         if image := cell.metadata.get("mystnb", {}).get("image"):
-            image.pop("classes", None)
-            if _drawn(cell.outputs):
-                image["classes"] = "drawn"
+            classes = ["drawn"] * (drawn == "figure") + [name for name in image.pop("classes", "").split() if name in CHOSEN]
+            if classes:
+                image["classes"] = " ".join(classes)
+        tags = [tag for tag in cell.metadata.pop("tags", []) if tag != "drawn"] + ["drawn"] * (drawn == "player")
+        if tags:
+            cell.metadata["tags"] = tags
     notebook.metadata.get("language_info", {}).pop("version", None)
 
 

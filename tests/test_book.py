@@ -498,3 +498,38 @@ def test_the_lab_stands_in_the_pages(browser, book):
         page.goto((book / "book/index.html").resolve().as_uri())
         assert page.locator("img.cover").is_visible() != scripts
         context.close()
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_panels_of_a_figure_stand_one_below_the_other_on_a_narrow_screen(browser, book, width):
+    page = browser.new_context(viewport={"width": width, "height": 900}).new_page()
+    found = 0
+    for path in sorted(book.glob("notebooks/*.html")):
+        page.goto(path.resolve().as_uri())
+        for image in page.locator(".cell_output picture > img.drawn").all():
+            image.evaluate("image => image.decode()")
+            shown, narrow = image.evaluate("image => image.currentSrc"), width == 360
+            assert ("/_images/narrow-" in shown) == narrow
+            across, natural = image.evaluate("image => [image.getBoundingClientRect().width, image.naturalWidth]")
+            assert not narrow or across <= natural + 1  # smaller where there is no room for it, never enlarged
+            found += 1
+    assert found >= 30
+    page.context.close()
+
+
+def test_drawings_of_sliders_are_dark_in_the_dark_and_pictures_are_not(browser, book):
+    page = browser.new_context(color_scheme="dark").new_page()
+    for name, dark in (("01_idempotence", True), ("03_theory", True), ("07_celeba", False), ("12_scale", False)):
+        page.goto((book / "notebooks" / f"{name}.html").resolve().as_uri())
+        style = page.locator(".ign-player img").evaluate("image => getComputedStyle(image).filter")
+        assert ("invert" in style) == dark, name
+    page.context.close()
+
+
+def test_uncurated_faces_are_as_large_as_they_are(browser, book):
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.goto((book / "notebooks" / "07_celeba.html").resolve().as_uri())
+    grid = page.locator("img.halves")
+    grid.evaluate("image => image.decode()")
+    assert grid.evaluate("image => image.getBoundingClientRect().width") / 8 >= 64
+    page.context.close()

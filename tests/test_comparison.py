@@ -450,7 +450,7 @@ def test_drawings_are_marked_for_the_dark():
         draw(ax)
         data, _ = ignbook.plots.pictures.bundle(figure)
         plt.close(figure)
-        image = {"alt": "a figure", "classes": "from before"}
+        image = {"alt": "a figure", "classes": "whole from before"}
         return nbformat.v4.new_code_cell(
             "figure = 1", outputs=[nbformat.v4.new_output("display_data", data)], metadata={"mystnb": {"image": image}}
         )
@@ -459,4 +459,28 @@ def test_drawings_are_marked_for_the_dark():
     draws = [lambda ax: ax.plot([0, 1], label="image"), lambda ax: ax.imshow(shade), lambda ax: ax.pcolormesh(shade)]
     notebook = nbformat.v4.new_notebook(cells=[cell(draw) for draw in draws])
     ignbook.notebooks.stamp(notebook)
-    assert [one.metadata["mystnb"]["image"].get("classes") for one in notebook.cells] == ["drawn", None, None]
+    assert [one.metadata["mystnb"]["image"].get("classes") for one in notebook.cells] == ["drawn whole", "whole", "whole"]
+    assert not any("tags" in one.metadata for one in notebook.cells)
+
+
+def test_players_of_drawings_are_marked_for_the_dark():
+    def figure(draw):
+        figure, ax = plt.subplots()
+        draw(ax)
+        return ignbook.plots.frame(figure)
+
+    frames = [
+        figure(lambda ax: ax.plot([0, 1])),
+        figure(lambda ax: ax.imshow(np.eye(3))),
+        ignbook.plots.frame(torch.zeros(2, 1, 8, 8)),
+    ]
+    players = [ignbook.plots.player([one], [1], "a", alt="b") for one in frames]
+    data = [{"text/html": one._repr_html_(), "text/plain": repr(one)} for one in players]
+    cells = [
+        nbformat.v4.new_code_cell(
+            "player", outputs=[nbformat.v4.new_output("display_data", shown)], metadata={"tags": ["hide-input", "drawn"]}
+        )
+        for shown in data
+    ]
+    ignbook.notebooks.stamp(nbformat.v4.new_notebook(cells=cells))
+    assert [one.metadata["tags"] for one in cells] == [["hide-input", "drawn"], ["hide-input"], ["hide-input"]]

@@ -1,0 +1,180 @@
+"""book/figures.py: what pages make of a figure for narrow screens, and of a wide grid of faces."""
+
+import importlib.util
+import io
+from pathlib import Path
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from docutils import nodes
+from docutils.utils import new_document
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+WIDE, HIGH = 200, 120  # of an axes, in pixels
+SPOTS = {"red": (200, 30, 30), "green": (30, 150, 30), "blue": (30, 30, 200)}
+
+
+@pytest.fixture(scope="module")
+def figures():
+    spec = importlib.util.spec_from_file_location("figures", ROOT / "book" / "figures.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def words(pixels, left, top, count):
+    """Things as large and as far apart as letters, 4 pixels wide and 2 apart."""
+    for i in range(count):
+        pixels[top : top + 8, left + 6 * i : left + 6 * i + 4] = 90
+
+
+def side_by_side(labels=(True, True, True), widths=(WIDE, WIDE, WIDE)) -> tuple[Image.Image, list[tuple[int, int, int, int]]]:
+    """Axes in a row, a spot of another colour in each, with or without labels on the left; and the boxes of axes with labels below."""
+    pixels = np.full((HIGH + 40, 20 + sum(widths) + 50 * len(widths), 3), 255, np.uint8)
+    boxes, left = [], 50
+    for own, width, colour in zip(labels, widths, SPOTS.values()):
+        pixels[10 : 10 + HIGH, left : left + 2] = pixels[8 + HIGH : 10 + HIGH, left : left + width] = 0
+        pixels[30:60, left + 10 : left + 40] = colour
+        if own:
+            for at in (20, 60, 100):
+                words(pixels, left - 26, at, 3)
+        words(pixels, left + width // 2 - 20, 16 + HIGH, 7)
+        boxes.append((left - 26 if own else left, 10, left + width, 24 + HIGH))
+        left += width + 50
+    return Image.fromarray(pixels), boxes
+
+
+def rows_of(stack: Image.Image, n: int, height: int, gap: int) -> list[Image.Image]:
+    return [stack.crop((0, i * (height + gap), stack.width, i * (height + gap) + height)) for i in range(n)]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "P"])
+def test_panels_come_one_below_the_other_with_their_own_pixels(figures, mode):
+    picture, boxes = side_by_side()
+    picture = picture if mode == "RGB" else picture.quantize(16)
+    stack = figures.stacked(picture, scale=1.0)
+    height = boxes[0][3] - boxes[0][1]
+    assert stack.mode == mode and stack.size == (WIDE + 26, 3 * height + 2 * figures.GAP)
+    for row, box in zip(rows_of(stack, 3, height, figures.GAP), boxes):
+        np.testing.assert_array_equal(np.asarray(row.convert("RGB")), np.asarray(picture.crop(box).convert("RGB")))
+
+
+def test_axes_without_labels_get_those_that_they_share(figures):
+    picture, boxes = side_by_side(labels=(True, False, False))
+    stack = figures.stacked(picture)
+    height = boxes[0][3] - boxes[0][1]
+    labels = picture.crop((24, 10, 50, 10 + height))
+    for row, (*_, right, bottom) in zip(rows_of(stack, 3, height, figures.GAP), boxes):
+        axes = picture.crop((right - WIDE, 10, right, bottom))
+        np.testing.assert_array_equal(np.asarray(row), np.concatenate([np.asarray(labels), np.asarray(axes)], 1))
+
+
+def test_small_panels_share_a_row(figures):
+    picture, _ = side_by_side()
+    stack = figures.stacked(picture, scale=2.0)  # 113 CSS pixels each with its labels
+    assert stack.width > 2 * WIDE
+    assert [(np.asarray(stack) == colour).all(2).sum() for colour in SPOTS.values()] == [900] * 3
+
+
+def test_a_legend_of_all_is_wrapped_and_comes_first(figures):
+    picture, boxes = side_by_side()
+    pixels = np.asarray(picture)
+    legend = np.full((30, pixels.shape[1], 3), 255, np.uint8)
+    for i in range(4):
+        words(legend, 100 + 150 * i, 5, 18)  # one stands across the first gutter
+    stack = figures.stacked(Image.fromarray(np.concatenate([legend, pixels])))
+    alone = figures.stacked(picture)
+    assert stack.width == alone.width and stack.height == alone.height + 4 * (8 + figures.GAP)
+    np.testing.assert_array_equal(np.asarray(stack)[-alone.height :], np.asarray(alone))
+    for i in range(4):
+        np.testing.assert_array_equal(np.asarray(stack)[22 * i : 22 * i + 8, :106], legend[5:13, 100:206])
+
+
+def whole():
+    one, _ = side_by_side(labels=(True,), widths=(WIDE,))
+    unlike, _ = side_by_side(widths=(WIDE, 60, WIDE))
+    picture, _ = side_by_side()
+    line, bar = np.array(picture), np.array(picture)
+    line[70:72] = 0
+    bar[:, 240:300] = np.linspace(0, 200, 60)[:, None].astype(np.uint8)  # what touches both, as a map in colours would
+    close = np.delete(np.array(side_by_side(labels=(True, False, False))[0]), slice(250, 298), axis=1)
+    return {"one panel": one, "unlike": unlike, "line": Image.fromarray(line), "bar": Image.fromarray(bar),
+            "no gutter": Image.fromarray(close), "blank": Image.new("RGB", (300, 100), "white")}  # fmt: skip
+
+
+@pytest.mark.parametrize("name, picture", whole().items())
+def test_what_does_not_come_apart_stays_whole(figures, name, picture):
+    assert figures.stacked(picture) is None
+
+
+def test_figures_of_matplotlib_are_cut(figures):
+    def drawn(columns):
+        with plt.rc_context({"figure.constrained_layout.use": True, "axes.spines.top": False, "axes.spines.right": False}):
+            figure, axes = plt.subplots(1, columns, figsize=(3 * columns, 2.5), sharey=True, squeeze=False)
+            for i, ax in enumerate(axes[0]):
+                ax.plot([0, 1, 2], [i, 2, 1])
+                ax.set(title=f"step {i}", xlabel="$y$")
+            axes[0, 0].set_ylabel("$f(y)$")
+            file = io.BytesIO()
+            figure.savefig(file, dpi=110)
+            plt.close(figure)
+        return Image.open(file).convert("RGB")
+
+    picture = drawn(4)
+    stack = figures.stacked(picture)
+    assert stack.width < 0.35 * picture.width and stack.height > 3.5 * picture.height
+    assert figures.stacked(drawn(1)) is None
+
+
+def test_halves_of_a_grid(figures):
+    colours = np.random.default_rng(0).integers(0, 150, (2, 8, 3), np.uint8)
+    pixels = np.full((100, 8 * 30 + 20, 3), 255, np.uint8)
+    words(pixels, 100, 10, 10)
+    for row in range(2):
+        for column in range(8):
+            pixels[30 + 30 * row : 58 + 30 * row, 11 + 30 * column : 39 + 30 * column] = colours[row, column]
+    made = np.asarray(figures.halved(Image.fromarray(pixels)))
+    centres = made[-(2 * 58 + 2) :][[14, 44, 74, 104]][:, [14, 44, 74, 104]]
+    np.testing.assert_array_equal(centres, np.concatenate([colours[:, :4], colours[:, 4:]]))
+    assert made.shape[1] == 4 * 30 - 1 and (made[:20] == 90).any()
+
+
+@pytest.fixture
+def page(figures, tmp_path):
+    """A page with one figure of these classes, as HTML is written of it: the document, and the pictures that were made."""
+    picture, _ = side_by_side()
+    picture.save(tmp_path / "one.png")
+
+    def made(classes, kind="html"):
+        document = new_document("page")
+        image = nodes.image(uri="one.png", alt="three", classes=classes, width=str(picture.width))
+        document += nodes.container("", image)
+        env = SimpleNamespace(images={"one.png": ({"notebooks/a"}, "one.png")})
+        app = SimpleNamespace(builder=SimpleNamespace(format=kind), env=env, srcdir=tmp_path, outdir=tmp_path / "out")
+        figures.add_pictures(app, document, "notebooks/a")
+        return document[0], sorted(path.name for path in tmp_path.glob("out/_images/*"))
+
+    return made
+
+
+def test_a_drawing_gets_a_second_picture(page):
+    around, files = page(["drawn"])
+    before, image, after = around
+    assert files == ["narrow-one.png"] and image["alt"] == "three" and "drawn" in image["classes"]
+    assert '<a class="reference internal image-reference" href="../_images/one.png"><picture><source' in before.astext()
+    assert 'media="(max-width: 500px)" srcset="../_images/narrow-one.png 1.000x"' in before.astext()
+    assert after.astext() == "</picture></a>"
+
+
+@pytest.mark.parametrize("classes, kind", [([], "html"), (["drawn", "whole"], "html"), (["drawn"], "")])
+def test_other_figures_are_left_as_they_are(page, classes, kind):
+    around, files = page(classes, kind)
+    assert len(around) == 1 and around[0]["uri"] == "one.png" and not files
+
+
+def test_halves_take_the_place_of_a_grid(page):
+    around, files = page(["halves"])
+    assert files == ["halves-one.png"] and around[0]["uri"] == "../_images/halves-one.png"
