@@ -1,8 +1,8 @@
 """Figures for narrow screens: panels that stand side by side in a drawing come one below the other.
 
 A drawing (class "drawn", `ignbook.notebooks.stamp`) is cut at the blank gutters between its axes, and a page of up to 500 pixels shows
-the pieces as a column.  What can't be cut so stays whole, and so does what has the class "whole".  A wide grid of pictures with the class
-"halves" has its right half below its left one, enlarged, on every screen.  Chapters keep the one picture; pages get what is made of it.
+the pieces as a column.  What can't be cut so stays whole, and so does what has the class "whole".  Chapters keep the one picture; the second is made of it for
+the pages.
 """
 
 from functools import reduce
@@ -17,7 +17,6 @@ NARROW = "(max-width: 500px)"  # custom.css has it too
 ROOM = 380  # CSS pixels: panels that fit into it at their own size share a row
 GAP = 14  # CSS pixels between rows
 APART = 4  # CSS pixels of blank between panels, more than between letters
-ENLARGED = 1.6  # of pictures in halves
 LIKE = 0.4  # widths of axes, the least over the largest: what differs more are the parts of one sketch
 
 
@@ -69,19 +68,6 @@ def stacked(picture: Image.Image, scale: float = 1.0) -> Image.Image | None:
         words = [picture.crop((a, start, b, stop)) for a, b in _wrapped(ink[start:stop].any(0), width)]
         (above if start < top else below).extend(words)
     return _column(picture, [*above, *rows, *below], round(GAP * scale))
-
-
-def halved(picture: Image.Image) -> Image.Image:
-    """The right half of a grid of pictures below its left half, after the words above it."""
-    ink = _ink(picture)
-    bands = _runs(ink.any(1))
-    high = [band for band in bands if 2 * _length(band) > max(map(_length, bands))]  # rows of pictures, and no words
-    top, bottom = high[0][0], high[-1][1]
-    columns = np.flatnonzero(ink[top:bottom].any(0))
-    left, right = int(columns[0]), int(columns[-1]) + 1
-    words = [picture.crop((a, 0, b, top)) for a, b in _wrapped(ink[:top].any(0), (right - left) // 2)]
-    middle = (left + right) // 2
-    return _column(picture, [*words, picture.crop((left, top, middle, bottom)), picture.crop((middle, top, right, bottom))], 2)
 
 
 def _ink(picture: Image.Image) -> np.ndarray:
@@ -157,28 +143,24 @@ def _column(picture: Image.Image, rows: list[Image.Image], gap: int) -> Image.Im
     return column
 
 
-def add_pictures(app, doctree, docname: str) -> None:
-    """Give the figures of one page what is made of them; `app` writes HTML, else nothing is done."""
+def add_narrow(app, doctree, docname: str) -> None:
+    """Give the drawings of one page a second picture for narrow screens; `app` writes HTML, else nothing is done."""
     if app.builder.format != "html":
         return
     up = "../" * docname.count("/") + "_images/"
     for image in list(doctree.findall(nodes.image)):
-        halves = "halves" in image["classes"]
-        if not (halves or {"drawn", "whole"} & set(image["classes"]) == {"drawn"}) or image["uri"] not in app.env.images:
+        if {"drawn", "whole"} & set(image["classes"]) != {"drawn"} or image["uri"] not in app.env.images:
             continue
         with Image.open(Path(app.srcdir, image["uri"])) as picture:
             shown = str(image.get("width", "")).removesuffix("px")
             scale = picture.width / int(shown) if shown.isdigit() else 1.0
-            made = halved(picture) if halves else stacked(picture, scale)
-        if made is None:
+            narrow = stacked(picture, scale)
+        if narrow is None:
             continue
         name = app.env.images[image["uri"]][1]
-        path = Path(app.outdir, "_images", f"{'halves' if halves else 'narrow'}-{Path(name).stem}.png")
+        path = Path(app.outdir, "_images", f"narrow-{name}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        made.save(path)
-        if halves:
-            image["uri"], image["width"] = up + path.name, f"{ENLARGED * made.width / scale:.0f}"
-            continue
+        narrow.save(path)
         # the link is Sphinx's own for pictures of a given width, which would come between <picture> and <img>
         image["classes"].append("no-scaled-link")
         link = f'<a class="reference internal image-reference" href="{up}{name}">'
@@ -189,5 +171,5 @@ def add_pictures(app, doctree, docname: str) -> None:
 
 
 def setup(app):
-    app.connect("doctree-resolved", add_pictures)
+    app.connect("doctree-resolved", add_narrow)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -82,7 +82,7 @@ def batched(f, y: Tensor) -> Tensor:
     return torch.cat([f(part) for part in y.split(200)])
 
 
-def main(autoencoder: int = 2_000, codes: int = 2_000, pixels: int = 800, n: int = 1_000, seed: int = 0, threads: int = 1,
+def main(autoencoder: int = 2_000, codes: int = 5_000, pixels: int = 1_200, n: int = 1_000, seed: int = 0, threads: int = 1,
          out: Path = OUT, pictures: Path = PICTURES) -> None:  # fmt: skip
     """Train the three and measure them.
 

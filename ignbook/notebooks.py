@@ -26,7 +26,6 @@ DRAWS = ("ignbook.plots.", "matplotlib.")
 CHANGES = {"append", "update", "add", "extend", "setdefault", "pop", "popitem", "insert", "remove", "discard", "clear",
            "load_state_dict", "train", "eval", "step"}  # fmt: skip
 LOADS = {"ignbook.data.load", "ignbook.data.sketch_pairs"}
-CHOSEN = ("whole", "halves")  # classes of figures that an author gives (book/figures.py)
 EVERYWHERE = ("digits8", "drawn")  # data sets that need no download and are the same on every machine
 
 
@@ -466,7 +465,7 @@ def stamp(notebook) -> None:
     """Write into the metadata of each code cell what its outcome depends on, and take out what tells of this machine.
 
     Drawings on a white ground are marked as such, and pages turn these light on dark in the dark: a figure gets the class
-    "drawn", and the cell of a player the tag "drawn".  The classes in `CHOSEN` stay.
+    "drawn", and the cell of a player the tag "drawn".  The class "whole", of which `book/figures.py` tells, stays.
     """
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     sources = [cell.source for cell in cells]
@@ -478,7 +477,7 @@ def stamp(notebook) -> None:
             cell.metadata["ign"] = about
         drawn = _drawn(cell.outputs)
         if image := cell.metadata.get("mystnb", {}).get("image"):
-            classes = ["drawn"] * (drawn == "figure") + [name for name in image.pop("classes", "").split() if name in CHOSEN]
+            classes = ["drawn"] * (drawn == "figure") + ["whole"] * ("whole" in image.pop("classes", "").split())
             if classes:
                 image["classes"] = " ".join(classes)
         tags = [tag for tag in cell.metadata.pop("tags", []) if tag != "drawn"] + ["drawn"] * (drawn == "player")

@@ -264,11 +264,11 @@ SWEEPS: dict[str, dict[str, Recipe]] = {
     "drawn": _seeded((0,), **_compared_on_faces(drawn)),
     "source": _seeded((0,), **SOURCES) | _seeded((1, 2), **{name: SOURCES[name] for name in THRICE}),
     # what fewer z a step cost, at equal images and at equal operations (chapter 12)
-    "z-share": _seeded(**{f"{share}": replace(matching, z_share=share) for share in (1.0, 0.5, 0.25, 0.125)})
-    | _seeded(**{f"{share}-longer": replace(matching, z_share=share, steps=steps)
-                 for share, steps in ((0.5, 2_250), (0.25, 3_000), (0.125, 3_600))}),
+    "z-share": _seeded(**{f"{share}": replace(matching, z_share=share) for share in (1.0, 0.5, 0.25)})
+    | _seeded(**{f"{share}-longer": replace(matching, z_share=share, steps=steps) for share, steps in ((0.5, 2_250), (0.25, 3_000))})
+    | _seeded((0,), **{"0.125-longer": replace(matching, z_share=0.125, steps=3_600)}),
     "z-share-faces": _seeded(**{f"{share}": replace(faces_quick, z_share=share, steps=steps)
-                                for share, steps in ((1.0, 1_500), (0.25, 3_000), (0.125, 3_600))}),  # at equal operations
+                                for share, steps in ((1.0, 1_500), (0.25, 3_000))}),  # at equal operations
     # what the game adds to the terms, and they to it
     "game": _seeded(both=both, terms_alone=replace(both, tightness=0.0, tightness_end=None), game_alone=rising),
     "lambda": _seeded(**{f"{ratio}": replace(small, tightness=20 * ratio) for ratio in (0.05, 0.125, 0.25, 0.5, 0.65, 0.8, 1.0, 1.2)}),

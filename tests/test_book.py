@@ -524,12 +524,3 @@ def test_drawings_of_sliders_are_dark_in_the_dark_and_pictures_are_not(browser, 
         style = page.locator(".ign-player img").evaluate("image => getComputedStyle(image).filter")
         assert ("invert" in style) == dark, name
     page.context.close()
-
-
-def test_uncurated_faces_are_as_large_as_they_are(browser, book):
-    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
-    page.goto((book / "notebooks" / "07_celeba.html").resolve().as_uri())
-    grid = page.locator("img.halves")
-    grid.evaluate("image => image.decode()")
-    assert grid.evaluate("image => image.getBoundingClientRect().width") / 8 >= 64
-    page.context.close()

@@ -1,4 +1,4 @@
-"""book/figures.py: what pages make of a figure for narrow screens, and of a wide grid of faces."""
+"""book/figures.py: what pages make of a figure for narrow screens."""
 
 import importlib.util
 import io
@@ -129,19 +129,6 @@ def test_figures_of_matplotlib_are_cut(figures):
     assert figures.stacked(drawn(1)) is None
 
 
-def test_halves_of_a_grid(figures):
-    colours = np.random.default_rng(0).integers(0, 150, (2, 8, 3), np.uint8)
-    pixels = np.full((100, 8 * 30 + 20, 3), 255, np.uint8)
-    words(pixels, 100, 10, 10)
-    for row in range(2):
-        for column in range(8):
-            pixels[30 + 30 * row : 58 + 30 * row, 11 + 30 * column : 39 + 30 * column] = colours[row, column]
-    made = np.asarray(figures.halved(Image.fromarray(pixels)))
-    centres = made[-(2 * 58 + 2) :][[14, 44, 74, 104]][:, [14, 44, 74, 104]]
-    np.testing.assert_array_equal(centres, np.concatenate([colours[:, :4], colours[:, 4:]]))
-    assert made.shape[1] == 4 * 30 - 1 and (made[:20] == 90).any()
-
-
 @pytest.fixture
 def page(figures, tmp_path):
     """A page with one figure of these classes, as HTML is written of it: the document, and the pictures that were made."""
@@ -154,7 +141,7 @@ def page(figures, tmp_path):
         document += nodes.container("", image)
         env = SimpleNamespace(images={"one.png": ({"notebooks/a"}, "one.png")})
         app = SimpleNamespace(builder=SimpleNamespace(format=kind), env=env, srcdir=tmp_path, outdir=tmp_path / "out")
-        figures.add_pictures(app, document, "notebooks/a")
+        figures.add_narrow(app, document, "notebooks/a")
         return document[0], sorted(path.name for path in tmp_path.glob("out/_images/*"))
 
     return made
@@ -173,8 +160,3 @@ def test_a_drawing_gets_a_second_picture(page):
 def test_other_figures_are_left_as_they_are(page, classes, kind):
     around, files = page(classes, kind)
     assert len(around) == 1 and around[0]["uri"] == "one.png" and not files
-
-
-def test_halves_take_the_place_of_a_grid(page):
-    around, files = page(["halves"])
-    assert files == ["halves-one.png"] and around[0]["uri"] == "../_images/halves-one.png"
