@@ -1,9 +1,11 @@
 """Images a second of one training step: as public code takes it, in one graph, in bf16, and with fewer z.
 
     python benchmarks/step.py [--recipes mnist-narrow faces-narrow] [--batches 64 256] [--threads 1 2] [--out results/step.json]
+    python benchmarks/step.py --recipes small faces-quick --out results/step_small.json
 
 Side by side, by turns.  Beside each rate stands the share that its counted operations are of what a plain matrix product
-reaches on the same machine in the same round and type of numbers.  Chapters 2 and 12 show results/step.json.
+reaches on the same machine in the same round and type of numbers.  Chapters 2 and 12 show results/step.json, and chapter 12 quality against time with
+results/step_small.json.
 """
 
 import statistics
@@ -104,7 +106,7 @@ def main(
     """
     runs = []
     for name in recipes:
-        recipe = ignbook.recipes.recipe(name)
+        recipe = ignbook.recipes.small if name == "small" else ignbook.recipes.recipe(name)
         for chosen in (replace(recipe, batch=batch) for batch in batches or (recipe.batch,)):
             for number in threads:
                 runs.append(measured(chosen, rounds, device, number))

@@ -388,6 +388,8 @@ def test_settings_and_courses_draw_what_they_are_given():
     assert left.lines[0].get_xydata().tolist() == [[1, 0.5], [7, 0.25]] and left.get_ylabel() == "U"
     assert right.lines[0].get_xydata().tolist() == [[1, 3.0], [7, 4.0]] and set(right.lines[1].get_ydata()) == {1.0}
     assert [t.get_text() for ax in (left, right) for t in ax.get_legend().get_texts()] == ["run", "data"]
+    (timed,) = ignbook.plots.courses({"run": rows}, {"u": "U"}, across="v").axes
+    assert timed.lines[0].get_xydata().tolist() == [[3, 0.5], [4, 0.25]] and timed.get_xlabel() == "v"
 
 
 def test_the_mixture_has_the_moments_of_its_parts():

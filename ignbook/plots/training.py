@@ -76,17 +76,22 @@ def by_setting(panels_: dict[str, dict[str, list[float]]], label: str, lines: di
 
 
 @door
-def courses(runs: dict[str, list[dict]], measures: dict[str, str], lines: dict[str, dict[str, float]] | None = None):
-    """Measures over the steps of several runs: {run: rows with "step"}, {key: axis label}; lines: {key: {name: height}}."""
+def courses(
+    runs: dict[str, list[dict]],
+    measures: dict[str, str],
+    lines: dict[str, dict[str, float]] | None = None,
+    across: str = "step",
+):
+    """Measures over the steps of several runs: {run: rows}, {key: axis label}; lines: {key: {name: height}}; across: key of the abscissa."""
     figure, axes = plt.subplots(1, len(measures), figsize=(4.3 * len(measures), 2.9), squeeze=False)
     shades = plt.get_cmap("magma")(np.linspace(0.1, 0.8, len(runs)))
     for ax, (key, label) in zip(axes[0], measures.items()):
         for (name, rows), shade, mark in zip(runs.items(), shades, ("o-", "s--", "^-.", "v:", "D-", "P--")):
-            steps, values = [r["step"] for r in rows], [r[key] for r in rows]
+            steps, values = [r[across] for r in rows], [r[key] for r in rows]
             ax.plot(steps, values, mark, color=shade, label=name, markersize=4, linewidth=1.2)
         here = (lines or {}).get(key, {})
         dotted = [ax.axhline(height, color=DATA, linewidth=1.2, linestyle=":", label=name) for name, height in here.items()]
-        ax.set(xlabel="step", ylabel=label, ylim=(0, None))
+        ax.set(xlabel=across, ylabel=label, ylim=(0, None))
         if ax is axes[0, 0] or dotted:
             ax.legend(handles=None if ax is axes[0, 0] else dotted, fontsize=8)
     return figure
