@@ -33,7 +33,6 @@
       if (box.firstElementChild) measure.observe(box.firstElementChild); // a table grows when its mathematics is set
     };
     all(".pst-scrollable-table-container", watch("Table, scrolls sideways"));
-    all(".cell_output pre", watch("Output, scrolls sideways"));
     all("pre:not(.cell_output pre)", watch("Code, scrolls sideways"));
   };
   document.addEventListener("DOMContentLoaded", mend);
