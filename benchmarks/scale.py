@@ -18,7 +18,7 @@ from scipy.optimize import nnls
 
 import ignbook.checkpoints
 import ignbook.recipes
-from ignbook.costs import GPUS, SHARE, counted, minutes
+from ignbook.costs import GPUS, HELD, SHARE, counted, minutes
 
 PARTS = ("operations", "kept", "parameters")
 SIDES, WIDTHS, BATCHES, HELD_OUT = (32, 64, 128), (8, 16, 32), (16, 64), 128
@@ -62,7 +62,7 @@ def large() -> dict[str, dict]:
         step = counted(recipe, 2)
         found[name] = {"side": recipe.size, "width": recipe.width, "batch": recipe.batch, "steps": steps, **step,
                        "epochs": round(steps * recipe.batch / images), "minutes": minutes(recipe, step["operations"]),
-                       "bytes": 2 * step["kept"] + 28 * step["parameters"]}  # fmt: skip
+                       "bytes": 2 * step["kept"] + HELD * step["parameters"]}  # fmt: skip
     return found
 
 

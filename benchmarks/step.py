@@ -4,8 +4,8 @@
     python benchmarks/step.py --recipes small faces-quick --out results/step_small.json
 
 Side by side, by turns.  Beside each rate stands the share that its counted operations are of what a plain matrix product
-reaches on the same machine in the same round and type of numbers.  Chapters 2 and 12 show results/step.json, and chapter 12 quality against time with
-results/step_small.json.
+reaches on the same machine in the same round and type of numbers.  Chapters 2 and 12 show results/step.json, and chapter 12
+has quality against time by results/step_small.json.
 """
 
 import statistics

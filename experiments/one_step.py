@@ -79,11 +79,6 @@ def _of_error(error: Tensor) -> ign_core.Losses:
     return ign_core.Losses(error.mean(), error.detach(), none, none)
 
 
-@torch.no_grad()
-def sampled(f, z: Tensor) -> Tensor:
-    return torch.cat([f(part) for part in z.split(500)])
-
-
 def main(steps: int = 3_000, taught: int = 1_500, n: int = 5_000, seeds: tuple[int, ...] = (0, 1, 2), threads: int = 1,
          out: Path = OUT, pictures: Path = PICTURES) -> None:  # fmt: skip
     """Train the two for each seed, and measure them.
@@ -103,7 +98,7 @@ def main(steps: int = 3_000, taught: int = 1_500, n: int = 5_000, seeds: tuple[i
     real = ignbook.metrics.features_of(network, test[ignbook.metrics.in_random_order(test)[:n]])
 
     def measured(f, z: Tensor, picture: Path) -> dict:
-        y = sampled(f, z)
+        y = ignbook.metrics.projected(f, z)
         ignbook.plots.save_grid(y[:40], picture, 20)
         return ignbook.metrics.score(network, y, real)
 
@@ -124,7 +119,7 @@ def main(steps: int = 3_000, taught: int = 1_500, n: int = 5_000, seeds: tuple[i
             rows[name] = measured(flow, z, pictures / f"{name}-s{seed}.png") | {"minutes": minutes}
         began, flow.times = time.process_time(), TEACHES
         noise = source.sample(TAUGHT, torch.Generator().manual_seed(seed + 1))
-        pairs = torch.cat([noise, sampled(flow, noise)], 2)
+        pairs = torch.cat([noise, ignbook.metrics.projected(flow, noise)], 2)
         pupil = replace(recipe, name="student", steps=taught)
         lesson = ign_core.Run(ign_core.build(pupil), source, pupil)
         for _ in lesson.train(pairs, student_loss):

@@ -18,6 +18,8 @@ import ignbook.checkpoints
 # dense 16-bit operations a second, by their makers' data sheets
 GPUS = {"T4": 65e12, "A100": 312e12, "H100 SXM": 990e12}
 SHARE = 0.25  # of that rate that such small convolutions reach: an assumption
+# bytes of a parameter: f, gradients, Adam's two moments, the average, and a copy of f and average that is known good
+HELD = 28
 FEW = 32  # images of the step that is counted; all of it but the weights' update grows in proportion
 
 
@@ -65,9 +67,7 @@ def summary(recipe: ign_core.Recipe) -> str:
     whole = len(recipe.shape) == 1 or fabric.device.type != "cpu"  # a step of few would be all overhead
     found = counted(recipe, recipe.batch if whole else FEW, 5, fabric)
     precision = str(fabric._precision.precision)
-    held = (
-        28 * found["parameters"]
-    )  # f, gradients, Adam's two moments, the average, and a copy of f and average that is known good
+    held = HELD * found["parameters"]
     passes = (4 if precision.startswith("32") else 2) * found["kept"]
     cards = ", ".join(f"{gpu} {_digits(spent)}" for gpu, spent in minutes(recipe, found["operations"]).items())
     return "\n".join((

@@ -82,7 +82,10 @@ def courses(
     lines: dict[str, dict[str, float]] | None = None,
     across: str = "step",
 ):
-    """Measures over the steps of several runs: {run: rows}, {key: axis label}; lines: {key: {name: height}}; across: key of the abscissa."""
+    """Measures over the steps of several runs: {run: rows}, {key: axis label}.
+
+    lines: {key: {name: height}}.  across: the key of the rows that the abscissa shows.
+    """
     figure, axes = plt.subplots(1, len(measures), figsize=(4.3 * len(measures), 2.9), squeeze=False)
     shades = plt.get_cmap("magma")(np.linspace(0.1, 0.8, len(runs)))
     for ax, (key, label) in zip(axes[0], measures.items()):
