@@ -1,10 +1,14 @@
-"""Figures for narrow screens: panels that stand side by side in a drawing come one below the other.
+"""Figures for narrow screens, where what stands side by side comes one below the other, and pictures for dark pages.
 
 A drawing (class "drawn", `ignbook.notebooks.stamp`) is cut at the blank gutters between its axes, and a page of up to 500 pixels shows
-the pieces as a column.  What can't be cut so stays whole, and so does what has the class "whole".  Chapters keep the one picture; the second is made of it for
-the pages.
+the pieces as a column; custom.css turns it light on dark.  Pictures and maps in colours tell where their axes are
+(`ignbook.plots.pictures.places`): these are cut between columns, and get a version for the dark in which all but the pictures
+is light on dark.  What can't be cut so stays whole, and so does what has the class "whole".  Chapters keep the one picture; the others are
+made of it for the pages.
 """
 
+import html
+import json
 from functools import reduce
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +21,7 @@ NARROW = "(max-width: 500px)"  # custom.css has it too
 ROOM = 380  # CSS pixels: panels that fit into it at their own size share a row
 GAP = 14  # CSS pixels between rows
 APART = 4  # CSS pixels of blank between panels, more than between letters
+EDGE = 3  # pixels around axes that their frame may take
 LIKE = 0.4  # widths of axes, the least over the largest: what differs more are the parts of one sketch
 
 
@@ -143,33 +148,135 @@ def _column(picture: Image.Image, rows: list[Image.Image], gap: int) -> Image.Im
     return column
 
 
-def add_narrow(app, doctree, docname: str) -> None:
-    """Give the drawings of one page a second picture for narrow screens; `app` writes HTML, else nothing is done."""
+# --------------------------------------------------------------------------------------- pictures, which tell where they are
+
+
+def places(picture: Image.Image) -> list[list]:
+    """Where its axes are, [left, top, right, bottom, kind, columns], as `ignbook.plots.pictures.places` wrote it; none: it is a drawing."""
+    return json.loads(picture.info.get("comment", b"[]"))
+
+
+def light_on_dark(picture: Image.Image, at: list[list]) -> Image.Image:
+    """All but the pictures and bars of colours as custom.css shows drawings in the dark: `invert(0.93) hue-rotate(180deg)`."""
+    pixels = np.asarray(picture.convert("RGB")).astype(float)
+    grey = np.array([0.213, 0.715, 0.072])  # of https://www.w3.org/TR/filter-effects/#huerotateEquivalent, turned by half
+    found = (255 * 0.93 - 0.86 * pixels) @ (2 * grey[:, None] - np.eye(3))
+    for left, top, right, bottom, kind, _ in at:
+        if kind != "lines":
+            found[top:bottom, left:right] = pixels[top:bottom, left:right]
+    return Image.fromarray(found.round().clip(0, 255).astype(np.uint8))
+
+
+def broken(picture: Image.Image, at: list[list], scale: float = 1.0) -> Image.Image | None:
+    """The picture with its rows broken to fit a narrow page, what stands on the left of them before each part; None: it stays whole.
+
+    at: `places`.  scale: pixels of the picture for each CSS pixel.  Rows are parted between images, and between axes where nothing
+    else stands.
+    """
+    lefts = sorted(left for left, *_, kind, _ in at if kind != "bar")
+    first, room = lefts[0], ROOM * scale
+    ink, taken, inner = _ink(picture), np.zeros(picture.width, bool), set()
+    for left, top, right, bottom, _, columns in at:
+        ink[max(top - EDGE, 0) : bottom + EDGE, max(left - EDGE, 0) : right + EDGE] = (
+            False  # words are left, and labels of axes
+        )
+        between = [left + round(i * (right - left) / columns) for i in range(1, columns)]
+        taken[[c for c in range(max(left - EDGE, 0), right + EDGE) if c not in between]] = True
+        inner |= set(between)
+    if picture.width <= room or not ink[:, :first].any():  # then nothing is too small to be read, or there is nothing to read
+        return None
+    blank = ~ink.any(0) & ~taken
+    before_axes = [gap for gap in _runs(~taken) if gap[1] + EDGE in lefts[1:]]  # and not before a bar, which belongs to those
+    gaps = [_widest(blank[slice(*gap)], gap[0], first=False) for gap in before_axes]
+    edges = {c for c in inner if blank[c]} | {sum(gap) // 2 for gap in gaps if _length(gap) >= APART * scale}
+    pieces = _parted(sorted(edges), first, picture.width, room - first)
+    if len(pieces) < 2:
+        return None
+    rows, names = [], picture.crop((0, 0, first, picture.height))
+    for start, stop in pieces:
+        next_axes = min((left for left in lefts if left >= start), default=start)
+        own = start == first or (start not in inner and ink[:, start:next_axes].any())  # labels of an ordinate
+        row = picture.crop((0 if start == first else start, 0, stop, picture.height))
+        if not own:
+            row = _blank(picture, first + stop - start, picture.height)
+            row.paste(names, (0, 0))
+            row.paste(picture.crop((start, 0, stop, picture.height)), (first, 0))
+        rows.append(row)
+    return _column(picture, rows, 0)
+
+
+def _parted(edges: list[int], first: int, end: int, room: float) -> list[tuple[int, int]]:
+    """Pieces from edge to edge, as few as `room` allows, and of these the most even ones."""
+
+    def greedy(room: float) -> list[tuple[int, int]]:
+        pieces, start = [], first
+        while end - start > room and (beyond := [c for c in edges if c > start]):
+            stop = max([c for c in beyond if c - start <= room] or beyond[:1])
+            pieces.append((start, stop))
+            start = stop
+        return [*pieces, (start, end)]
+
+    found = greedy(room)
+    for narrower in np.arange(room, 0, -4):
+        if len(pieces := greedy(narrower)) > len(found):
+            break
+        found = pieces
+    return found
+
+
+def add_versions(app, doctree, docname: str) -> None:
+    """Give the figures of one page their other versions; `app` writes HTML, else nothing is done."""
     if app.builder.format != "html":
         return
     up = "../" * docname.count("/") + "_images/"
     for image in list(doctree.findall(nodes.image)):
-        if {"drawn", "whole"} & set(image["classes"]) != {"drawn"} or image["uri"] not in app.env.images:
+        if image["uri"] not in app.env.images or not image["uri"].endswith((".png", ".jpg", ".jpeg")):
             continue
+        name, folder = app.env.images[image["uri"]][1], Path(app.outdir, "_images")
         with Image.open(Path(app.srcdir, image["uri"])) as picture:
             shown = str(image.get("width", "")).removesuffix("px")
             scale = picture.width / int(shown) if shown.isdigit() else 1.0
-            narrow = stacked(picture, scale)
-        if narrow is None:
-            continue
-        name = app.env.images[image["uri"]][1]
-        path = Path(app.outdir, "_images", f"narrow-{name}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        narrow.save(path)
-        # the link is Sphinx's own for pictures of a given width, which would come between <picture> and <img>
-        image["classes"].append("no-scaled-link")
-        link = f'<a class="reference internal image-reference" href="{up}{name}">'
-        source = f'<source media="{NARROW}" srcset="{up}{path.name} {scale:.3f}x">'
-        parent, at = image.parent, image.parent.index(image)
-        parent.insert(at, nodes.raw("", f"{link}<picture>{source}", format="html"))
-        parent.insert(at + 2, nodes.raw("", "</picture></a>", format="html"))
+            at, cut = places(picture), "whole" not in image["classes"]
+            if not at and "drawn" not in image["classes"]:
+                continue
+            folder.mkdir(parents=True, exist_ok=True)
+            if not at:
+                narrow = _written(stacked(picture, scale) if cut else None, folder / f"narrow-{name}")
+                _show(image, up, name, narrow, scale)
+                continue
+            kept = {"lossless": True} if image["uri"].endswith(".png") else {"quality": 88}
+            stem = Path(name).stem
+            for theme, version in (("light", picture.convert("RGB")), ("dark", light_on_dark(picture, at))):
+                narrow = _written(broken(version, at, scale) if cut else None, folder / f"narrow-{theme}-{stem}.webp", **kept)
+                file = name if theme == "light" else _written(version, folder / f"dark-{stem}.webp", **kept)
+                _show(image, up, file, narrow, scale, theme)
+
+
+def _written(picture: Image.Image | None, path: Path, **how) -> str | None:
+    if picture is not None:
+        picture.save(path, **how)
+    return picture and path.name
+
+
+def _show(image: nodes.image, up: str, name: str, narrow: str | None, scale: float, theme: str | None = None) -> None:
+    """Put a version of an image into its page: `name`, or `narrow` on narrow pages; for one theme, or for both."""
+    if not (narrow or theme):
+        return
+    classes = f" only-{theme}" if theme else ""
+    link = f'<a class="reference internal image-reference{classes}" href="{up}{name}">'
+    source = f'<source media="{NARROW}" srcset="{up}{narrow} {scale:.3f}x">' if narrow else ""
+    parent, at = image.parent, image.parent.index(image)
+    if theme == "dark":  # after the light one and what ends it
+        width = f' width="{image["width"]}"' if "width" in image else ""
+        shown = f'<img src="{up}{name}" alt="{html.escape(image.get("alt", ""))}" class="only-dark"{width} loading="lazy">'
+        parent.insert(at + 2, nodes.raw("", f"{link}<picture>{source}{shown}</picture></a>", format="html"))
+        return
+    # the link is Sphinx's own for pictures of a given width, which would come between <picture> and <img>
+    image["classes"] += ["no-scaled-link", *([f"only-{theme}"] if theme else [])]
+    parent.insert(at, nodes.raw("", f"{link}<picture>{source}", format="html"))
+    parent.insert(at + 2, nodes.raw("", "</picture></a>", format="html"))
 
 
 def setup(app):
-    app.connect("doctree-resolved", add_narrow)
+    app.connect("doctree-resolved", add_versions)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -144,6 +144,40 @@ def test_lines_become_a_fine_png_and_photographs_a_jpeg():
     assert shown(ignbook.plots.images(x.mean(1, keepdim=True)).figure)[0] == "image/png"  # grey ones
 
 
+def test_files_of_pictures_tell_where_their_axes_are():
+    from ignbook.plots.pictures import bundle
+
+    ignbook.plots.style()
+    x = ignbook.data.draw_faces(ignbook.data.draw_attributes(6, torch.Generator().manual_seed(0)))
+    data, _ = bundle(ignbook.plots.rows_of_images({"x": x, "black": -torch.ones_like(x)}, 6))
+    picture = Image.open(io.BytesIO(base64.b64decode(data["image/jpeg"])))
+    (*first, kind, columns), (*second, _, _) = json.loads(picture.info["comment"])
+    pixels = np.asarray(picture.convert("L"))
+    assert (kind, columns) == ("picture", 6) and first[0] == second[0] and first[2] == second[2]
+    rows = np.flatnonzero((pixels < 30).mean(1) > 0.7)  # those of the black images, in their frame of white
+    columns = np.flatnonzero((pixels[rows] < 30).mean(0) > 0.7)
+    frame = round(2 / 66 * (second[3] - second[1])) + 2
+    assert np.abs(np.array(second) - (columns[0], rows[0], columns[-1], rows[-1])).max() <= frame
+    figure, ax = plt.subplots()
+    figure.colorbar(ax.pcolormesh(np.eye(3)))
+    picture = Image.open(io.BytesIO(base64.b64decode(bundle(figure)[0]["image/png"])))
+    assert [kind for *_, kind, _ in json.loads(picture.info["comment"])] == ["picture", "bar"]
+    lines = bundle(ignbook.plots.panels({"a": {"b": [(torch.zeros(3, 2), "x")]}}))[0]["image/png"]
+    assert "comment" not in Image.open(io.BytesIO(base64.b64decode(lines))).info
+
+
+def test_frames_with_pictures_are_read_on_white_and_on_black():
+    ignbook.plots.style()
+    figure = ignbook.plots.rows_of_images({"a name": torch.zeros(3, 1, 32, 32)}, 3)
+    frame = Image.open(io.BytesIO(ignbook.plots.frame(figure)))
+    assert frame.mode == "RGBA" and frame.getpixel((0, 0))[3] == 0
+    for ground in (0, 255):
+        shown = Image.new("RGBA", frame.size, (ground,) * 3 + (255,))
+        shown.alpha_composite(frame)
+        words = np.asarray(shown.convert("L")).astype(int)[:, : frame.width // 6]
+        assert np.abs(words - ground).max() > 100
+
+
 def carried(html: str) -> tuple[list, list]:
     """The pictures of a player, and the values of each of its sliders."""
     return tuple(json.loads(re.search(rf"{name} = (\[.*?\])[,;](?= urls|\n)", html)[1]) for name in ("urls", "values"))

@@ -22,7 +22,7 @@ def images(x: Tensor, columns: int = 8, ax=None, title: str = ""):
     """A grid of images (n, C, H, W) in [-1, 1]."""
     grid = _grid(x, columns).permute(1, 2, 0).numpy()
     ax = ax or plt.subplots(figsize=(columns * 0.75, -(-len(x) // columns) * 0.75))[1]
-    ax.imshow(grid)
+    ax.imshow(grid).set_gid(str(min(columns, len(x))))  # a narrow page may break the rows (`pictures.places`)
     ax.set_axis_off()
     ax.set_title(title)
     return ax

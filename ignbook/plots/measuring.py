@@ -40,7 +40,7 @@ def report_card(kinds: dict[str, tuple[Tensor, dict]], shown: int = 8):
     figure, (left, right) = plt.subplots(1, 2, figsize=(10.2, 0.48 * len(rows) + 1.0), width_ratios=(1.0, 1.9))
     strip = torch.cat([x[:shown] for x, _ in kinds.values()])
     side = strip.shape[-1] + 2  # make_grid frames each image by 2 pixels
-    left.imshow(_grid(strip, shown).permute(1, 2, 0).numpy(), aspect="auto")
+    left.imshow(_grid(strip, shown).permute(1, 2, 0).numpy(), aspect="auto").set_gid(str(shown))
     left.set_yticks([side * (i + 0.5) + 1 for i in range(len(rows))], rows)
     left.set_xticks([])
     left.tick_params(length=0)
@@ -200,13 +200,20 @@ def samples_of_run(family: str, variant: str, seed: int = 0) -> np.ndarray:
     return picture[..., 0] if grey else picture
 
 
+def _columns(sheet: np.ndarray) -> int:
+    """Of square images in one or two rows, with a frame of 2 pixels of white around each."""
+    high, wide = sheet.shape[:2]
+    rows = 2 if (sheet[high // 2 - 1 : high // 2 + 1] == 255).all() else 1
+    return max(round(rows * (wide - 2) / (high - 2)), 1)
+
+
 @door
 def strips(kinds: dict[str, np.ndarray]):
     """Ready-made pictures of one width below each other, as they are: {name: (H, W) or (H, W, 3)}."""
     height, width = np.max([picture.shape[:2] for picture in kinds.values()], axis=0)
     figure, axes = plt.subplots(len(kinds), 1, figsize=(9.4, 8.2 * height / width * len(kinds) + 0.1), squeeze=False)
     for ax, (name, picture) in zip(axes[:, 0], kinds.items()):
-        ax.imshow(picture, vmin=0, vmax=255)
+        ax.imshow(picture, vmin=0, vmax=255).set_gid(str(_columns(picture)))
         ax.set_axis_off()
         ax.text(-0.01, 0.5, name, transform=ax.transAxes, ha="right", va="center")
     return figure

@@ -1,16 +1,19 @@
 """The book's style, and pictures as files, small ones: what a notebook stores of a figure, and the frames of a player.
 
-Lines and dots become a PNG of few colours, up to twice as fine as the page; photographs a JPEG; frames WebP.
+Lines and dots become a PNG of few colours, up to twice as fine as the page; photographs a JPEG; frames WebP.  The files say
+where their axes are (`places`), by which `book/figures.py` makes the versions for dark and for narrow pages.
 """
 
 import base64
 import io
+import json
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from torch import Tensor
 
 from ignbook.checks import door
@@ -25,12 +28,14 @@ PALETTES = {
     256: (1.0, 40),
 }  # colours: mean and largest error of 255, but for 1 in 1,000
 LARGEST = 25_000  # bytes of a frame
+PAD = 0.1  # inches around a figure
+EITHER = 0.5  # grey that is read on white as well as on black
 
 
 def style() -> None:
     """Set the book's matplotlib defaults, and how a notebook stores figures; the first cell of every chapter calls it."""
     plt.rcParams.update({
-        "figure.dpi": 110, "savefig.bbox": "tight", "figure.constrained_layout.use": True, "font.size": 10,
+        "figure.dpi": 110, "savefig.bbox": "tight", "savefig.pad_inches": PAD, "figure.constrained_layout.use": True, "font.size": 10,
         "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10, "legend.frameon": False,
         "image.cmap": "gray", "svg.hashsalt": "ign",
     })  # fmt: skip
@@ -53,7 +58,7 @@ def bundle(figure) -> tuple[dict[str, str], dict[str, dict]]:
     coarse, fine = min(1.0, PAGE / wide), float(np.clip(FINEST / wide, 1, 2))
     text = {"text/plain": as_text(summary(figure))}
     if _photographic(figure):
-        blob = _file(_drawn(figure, coarse), format="jpeg", quality=86, optimize=True, progressive=True)
+        blob = _file(_drawn(figure, coarse), format="jpeg", quality=84, optimize=True, progressive=True)
         return {"image/jpeg": base64.b64encode(blob).decode()} | text, {}
     found = [_png(figure, fine)]
     if any(ax.images for ax in figure.axes):  # few pixels are sharper and smaller if enlarged, many if not
@@ -83,7 +88,9 @@ def frame(shown: Tensor | Figure, columns: int = 8) -> Frame:
     else:
         picture, records = _drawn(shown), summary(shown)
         plt.close(shown)
-    few, files = _few_colours(picture), []
+        if _pictured(picture):
+            picture = _on_any_ground(picture)
+    few, files = (_few_colours(picture), []) if picture.mode == "RGB" else (picture, [])
     if few is not picture:
         files.append(_file(few.convert("RGB"), format="webp", lossless=True, quality=100, method=6))
     for quality in (75, 60, 45):  # noise needs many bytes, and looks the same with fewer
@@ -96,13 +103,59 @@ def frame(shown: Tensor | Figure, columns: int = 8) -> Frame:
 
 
 def _drawn(figure, finer: float = 1.0) -> Image.Image:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=finer * figure.dpi, pil_kwargs={"compress_level": 1})
-    return Image.open(file).convert("RGB")
+    """The pixels, with `places` in the picture's info."""
+    file, usual = io.BytesIO(), figure.dpi
+    figure.set_dpi(finer * usual)  # the layout depends on it a little
+    figure.draw_without_rendering()
+    box = figure.get_tightbbox().padded(PAD)
+    figure.savefig(file, format="png", dpi=figure.dpi, bbox_inches=box, pil_kwargs={"compress_level": 1})
+    picture = Image.open(file).convert("RGB")
+    picture.info = {"places": places(figure, box)}
+    figure.set_dpi(usual)
+    return picture
+
+
+def places(figure, box) -> list[list]:
+    """The axes of a figure in the picture of `box` (inches): [left, top, right, bottom, kind, columns] of each, in pixels.
+
+    kind: "lines"; "picture", be it of images or a map in colours; or "bar", of colours.  columns: in which images stand (`base.images`).
+    """
+    found = []
+    for ax in figure.axes:
+        left, bottom, right, top = ax.get_window_extent().extents / figure.dpi
+        corners = [left - box.x0, box.y1 - top, right - box.x0, box.y1 - bottom]
+        of_maps = (*ax.images, *(mesh for mesh in ax.collections if isinstance(mesh, QuadMesh)))
+        kind = "bar" if ax.get_label() == "<colorbar>" else "picture" if of_maps else "lines"
+        columns = next((int(image.get_gid()) for image in ax.images if image.get_gid()), 1)
+        found.append([*(round(figure.dpi * float(side)) for side in corners), kind, columns])
+    return found
+
+
+def _pictured(picture: Image.Image) -> bool:
+    return any(kind == "picture" for *_, kind, _ in picture.info.get("places", ()))
+
+
+def _on_any_ground(picture: Image.Image) -> Image.Image:
+    """What stands on white around the pictures, on no ground at all, and its black as a grey that is read on white and on black."""
+    pixels = np.asarray(picture) / 255.0
+    alpha = 1 - pixels.min(-1, keepdims=True)
+    colours = (pixels - 1 + alpha) / np.maximum(alpha, 1e-3)
+    found = np.concatenate([colours + EITHER * (1 - colours.max(-1, keepdims=True)), alpha], -1)
+    for left, top, right, bottom, kind, _ in picture.info["places"]:
+        if kind != "lines":
+            found[top:bottom, left:right] = np.insert(pixels[top:bottom, left:right], 3, 1.0, -1)
+    return Image.fromarray((255 * found).round().astype(np.uint8), "RGBA")
 
 
 def _file(picture: Image.Image, **how) -> bytes:
     file = io.BytesIO()
+    if _pictured(picture):
+        told = json.dumps(picture.info["places"], separators=(",", ":"))
+        if how["format"] == "png":
+            how["pnginfo"] = PngImagePlugin.PngInfo()
+            how["pnginfo"].add_text("comment", told)
+        elif how["format"] == "jpeg":
+            how["comment"] = told
     picture.save(file, **how)
     return file.getvalue()
 
@@ -120,5 +173,6 @@ def _few_colours(picture: Image.Image) -> Image.Image:
         few = picture.quantize(n, dither=Image.Dither.NONE)
         off = abs(np.asarray(few.convert("RGB")) - pixels)
         if off.mean() < mean and np.quantile(off, 0.999) <= largest:
+            few.info = dict(picture.info)
             return few
     return picture
