@@ -1,4 +1,7 @@
-"""Claims of live trainings: what a failing one does, and that each in the chapters has its measured margin."""
+"""Claims of live trainings: what a failing one does, and that each in the chapters has its measured margin.
+
+And one claim of chapter 5 that no page computes: which terms have a gradient at a fresh f, under L1 and under L2.
+"""
 
 import ast
 import json
@@ -6,10 +9,14 @@ import math
 import re
 import statistics
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from torch.nn import functional as F
 
+import ign_core
 import ignbook.data
 import ignbook.notebooks
 from ignbook import claims
@@ -98,3 +105,39 @@ def test_the_committed_table_is_that_of_the_file():
     table = margins.table(json.loads(json.dumps(ignbook.data.result("margins"))))
     text = (ROOT / "book" / "margins.md").read_text(encoding="utf-8")
     assert table in text, "run `make margins`"
+
+
+# the runs on images of chapter 5, and scikit-learn's digits, which are always there, in place of MNIST
+FRESH = ign_core.Recipe("fresh", data="digits8", size=16, width=16, batch=64, steps=1, precision="32-true")
+
+
+def gradients(f: torch.nn.Module, x: torch.Tensor, z: torch.Tensor, distance: str) -> dict[str, float]:
+    """The length of each term's gradient in all parameters of f, before the terms are weighted."""
+    terms, found = ("reconstruction", "idempotence", "tightness"), {}
+    for term in terms:
+        losses = ign_core.literal_objective(f, x, z, **{name: float(name == term) for name in terms}, distance=distance)
+        parts = torch.autograd.grad(losses.total, list(f.parameters()), allow_unused=True)
+        found[term] = math.sqrt(sum(part.square().sum().item() for part in parts if part is not None))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_near_a_constant_only_l1_leaves_tightness_and_idempotence_a_gradient(seed):
+    """As shares of reconstruction's, measured: 1.0 to 1.2 and 0.4 to 0.9 under L1, 0.13 to 0.15 and 0.1 under L2, which fall."""
+    images = ignbook.data.load("digits8")
+    data = F.avg_pool2d(images[torch.arange(256)], 2)  # (256, 1, 16, 16)
+    recipe, x = replace(FRESH, seed=seed), data[64 * seed :][:64]
+    z = ign_core.source_of(recipe, data).sample(64, torch.Generator().manual_seed(seed))
+    shares = {}
+    for near in (1.0, 0.1, 0.01):  # a fresh f, and f nearer to a constant: what its last layer adds to its bias shrinks
+        f = ign_core.build(recipe)
+        with torch.no_grad():
+            f.decoder[-2].weight.mul_(near)
+        for distance in ("l1", "l2"):
+            sizes = gradients(f, x, z, distance)
+            shares[distance, near] = [sizes[term] / sizes["reconstruction"] for term in ("tightness", "idempotence")]
+    for (distance, near), (tightness, idempotence) in shares.items():
+        if distance == "l1":
+            assert 0.5 < tightness < 2 and 0.25 < idempotence < 2, (near, tightness, idempotence)
+        else:  # a square: its gradient falls with what is squared
+            assert near / 20 < tightness < near / 4 and near / 50 < idempotence < near / 4, (near, tightness, idempotence)
