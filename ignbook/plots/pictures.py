@@ -105,12 +105,11 @@ def frame(shown: Tensor | Figure, columns: int = 8) -> Frame:
 def _drawn(figure, finer: float = 1.0) -> Image.Image:
     """The pixels, with `places` in the picture's info."""
     file, usual = io.BytesIO(), figure.dpi
+    figure.savefig(file, format="png", dpi=finer * usual, pil_kwargs={"compress_level": 1})
+    picture = Image.open(file).convert("RGB")
     figure.set_dpi(finer * usual)  # the layout depends on it a little
     figure.draw_without_rendering()
-    box = figure.get_tightbbox().padded(PAD)
-    figure.savefig(file, format="png", dpi=figure.dpi, bbox_inches=box, pil_kwargs={"compress_level": 1})
-    picture = Image.open(file).convert("RGB")
-    picture.info = {"places": places(figure, box)}
+    picture.info = {"places": places(figure, figure.get_tightbbox().padded(PAD))}
     figure.set_dpi(usual)
     return picture
 
