@@ -219,7 +219,18 @@ SOURCES = {
     "recall": replace(short, recall=0.25),
     **{f"lambda-{ratio}": replace(short, tightness=20 * ratio) for ratio in (0.05, 0.1, 0.35, 0.5)},
 }
-THRICE = ("narrow", "and-damaged", "and-own", "feature-matching", "consistency")  # what the chapter claims something of
+# the same source at half the side and from new weights, for what the narrow f has already: the linear path
+_new = replace(faces_quick, mixture=faces.mixture, tightness=faces.tightness, extras=faces.extras, steps=3_000)
+SOURCES |= {"new-at-32": _new, "no-linear-path-at-32": replace(_new, linear=0)}
+THRICE = (
+    "narrow",
+    "and-damaged",
+    "and-own",
+    "feature-matching",
+    "consistency",
+    "new-at-32",
+    "no-linear-path-at-32",
+)  # the chapter claims something of these
 
 CHOOSING = ("search",)  # families by which a recipe is chosen: measured on validation data, the others on test data
 
