@@ -386,34 +386,14 @@ def folder(data: Path, size: int = 64, channels: Literal[1, 3] | None = None, na
     model = _train(recipe, out, resume, threads, data=train, tensorboard=tensorboard, **options).to("cpu")
     if not ignbook.checkpoints.is_first():
         return
-    metrics = _measured(model, train, held_out, n)
+    metrics, why = ignbook.metrics.measured(model, train, held_out, n)
+    if why:
+        print(f"only drifts are measured: {why}")
     ignbook.checkpoints.write_card(out / name, {"metrics": metrics})
     print(f"{ignbook.metrics.table(metrics)}\n\nheld-out images: mean D(x, f(x)) is {metrics['reconstruction']:.3f}")
     sheet = out / f"{name}-contact-sheet.png"
     ignbook.checkpoints.write_file(sheet, _sheet(model, held_out))
     print(f"x, f(x), z, f(z), f(f(z)): {sheet}")
-
-
-def _measured(model: ign_core.Model, train: ignbook.data.Images, held_out: ignbook.data.Images, n: int) -> dict:
-    """`ignbook.metrics.evaluate`, or for few images, or without ImageNet's features, drifts alone; and then it says why."""
-    few, why = min(len(train), len(held_out), n), ""
-    if few < 500:
-        why = f"{few} images are compared with {few}, and measures of quality take 500"
-    else:
-        try:
-            network = ignbook.metrics.load_feature_network("imagenet")
-        except ValueError as error:
-            why = str(error).rstrip(".")
-    if not why:
-        return ignbook.metrics.evaluate(model, network, train, held_out, n=few)
-    print(f"only drifts are measured: {why}")
-    generator = torch.Generator().manual_seed(0)
-    z = model.source.sample(min(n, 500), generator)
-    fz, ffz = ign_core.iterate(model.f, z, 2)
-    x, clean = (part[torch.randperm(len(part), generator=generator)[:n]] for part in (train, held_out))
-    rows = {name: {"drift": ignbook.metrics.drifts(model.f, y).mean().item()}
-            for name, y in {"real": x, "z": z, "f(z)": fz, "f²(z)": ffz}.items()}  # fmt: skip
-    return {"n": few, "rows": rows, "reconstruction": ignbook.metrics.drifts(model.f, clean).mean().item()}
 
 
 def _sheet(model: ign_core.Model, held_out: ignbook.data.Images, columns: int = 8) -> bytes:

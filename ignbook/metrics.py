@@ -621,6 +621,35 @@ def evaluate(model: ign_core.Model, network: Classifier | ImageNetFeatures, trai
 
 
 @door
+def measured(
+    model: ign_core.Model, train: ignbook.data.Images, held_out: ignbook.data.Images, n: int = 5_000
+) -> tuple[dict, str]:
+    """What can be measured of a model of one's own images: `evaluate` by ImageNet's features, or drifts alone, and then why.
+
+    n: images and samples of each kind, at most.  Returns metrics as `evaluate` has them, and "" or the reason, that there are
+    fewer than 500 images or that the features are not to be had.  ValueError: n below 1; otherwise as `evaluate`.
+    """
+    checks.between("the number of samples", n, 1)
+    few, why = min(len(train), len(held_out), n), ""
+    if few < 500:
+        why = f"{few} images are compared with {few}, and measures of quality take 500"
+    else:
+        try:
+            network = load_feature_network("imagenet")
+        except ValueError as error:
+            why = str(error).rstrip(".")
+    if not why:
+        return evaluate(model, network, train, held_out, n=few), why
+    generator = torch.Generator().manual_seed(0)
+    z = model.source.sample(min(n, 500), generator)
+    fz, ffz = ign_core.iterate(model.f, z, 2)
+    x, clean = (part[torch.randperm(len(part), generator=generator)[:n]] for part in (train, held_out))
+    kinds = {"real": x, "z": z, "f(z)": fz, "f²(z)": ffz}
+    rows = {name: {"drift": drifts(model.f, y).mean().item()} for name, y in kinds.items()}
+    return {"n": few, "rows": rows, "reconstruction": drifts(model.f, clean).mean().item()}, why
+
+
+@door
 @torch.no_grad()
 def glance(
     f: nn.Module, source: nn.Module, network: Classifier | ImageNetFeatures, real: Tensor, n: int = 1_000, seed: int = 0

@@ -350,7 +350,7 @@ def test_with_enough_images_quality_is_measured():
     calls = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ignbook.metrics, "evaluate", lambda *given, n: (calls.append((type(given[1]), n)), {"rows": {}})[1])
-        assert train._measured(model, *parts, 5_000) == {"rows": {}}
+        assert ignbook.metrics.measured(model, *parts) == ({"rows": {}}, "")
     assert calls == [(ignbook.metrics.ImageNetFeatures, 500)]
 
 

@@ -74,6 +74,7 @@ CALLS: dict[ModuleType, dict[str, dict]] = {
         "check_images": {"x": X3, "least": 2},
         "score": {"network": NET, "x": X, "real": FEATURES},
         "evaluate": {"model": MODEL, "network": NET, "train": IMAGES, "test": IMAGES, "n": 500, "seed": 0, "rows": ("f(z)",)},
+        "measured": {"model": MODEL, "train": IMAGES, "held_out": IMAGES, "n": 20},
         "glance": {"f": AUTO, "source": SOURCE, "network": NET, "real": FEATURES, "n": 50, "seed": 0},
         "projected": {"f": AUTO, "x": X3},
         "drifts": {"f": AUTO, "x": X3},

@@ -407,6 +407,20 @@ def test_the_benchmark_runs_and_keeps_its_numbers(tmp_path):
         assert f"| {name} | {row['images a second']} | {row['ratio']:.2f} |" in done.stdout
 
 
+def test_the_benchmark_times_each_convolution_by_itself(tmp_path):
+    path = tmp_path / "step.json"
+    done = command("benchmarks/step.py", "--recipes", "small", "--batches", "4", "--rounds", "1", "--out", str(path))
+    assert done.returncode == 0, done.stderr
+    (run,) = json.loads(path.read_text())["runs"]
+    layers = [(1, 16, 16), (16, 32, 8), (32, 64, 4), (64, 32, 4), (32, 16, 8), (16, 1, 16)]  # channels, smaller side
+    sizes = [2 * 4 * 16 * i * o * side**2 for i, o, side in layers]  # 16 taps, 4 images, a multiply-add is 2
+    in_a_step = 9 * sum(sizes) - 2 * sizes[0]  # 3 forward, 3 to weights, 3 to inputs, of which x and z need none
+    for name, found in run["convolutions"].items():
+        assert len(found["each"]) == 3 * len(layers) and 0 < found["share of the step's time"] < 2
+        bound, own = found["share of GEMM of a step with nothing else to do"], found["share of GEMM"]
+        assert bound / own == pytest.approx(run["rows"][name]["operations"] / in_a_step, rel=0.05)  # both rounded
+
+
 def test_a_training_is_estimated(tmp_path):
     done = command("benchmarks/estimate.py", "mnist-quick", "--out", str(tmp_path / "e.json"))
     assert done.returncode == 0, done.stderr
