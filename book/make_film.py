@@ -3,7 +3,7 @@
 python book/make_film.py
 
 Writes book/static/film.png, an animated PNG, and film-still.png, which custom.css shows in its place on paper and to readers who
-ask for no motion.
+ask for no motion; and both again for dark pages, where all but the pictures is light on dark.
 """
 
 import io
@@ -16,7 +16,9 @@ import torch
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "book")]
+
+import figures  # noqa: E402
 
 import ign_core  # noqa: E402
 import ignbook.checkpoints  # noqa: E402
@@ -44,30 +46,36 @@ def trained() -> tuple[torch.Tensor, dict[int, torch.Tensor]]:
     return z, film
 
 
-def drawn(rows: dict[str, torch.Tensor], title: str = "") -> Image.Image:
-    """Rows of images as a picture in 16 greys, which is small, and wide enough for a narrow screen to halve."""
+def drawn(rows: dict[str, torch.Tensor], title: str = "") -> dict[str, Image.Image]:
+    """Rows of images as a picture of few colours, which is small, and wide enough for a narrow screen to halve: {"": on white, "-dark"}."""
     figure = ignbook.plots.rows_of_images(rows, COLUMNS, size=0.5)
     figure.suptitle(title, fontsize=11)
     file = io.BytesIO()
+    figure.set_dpi(170)
     figure.savefig(file, format="png", dpi=170)
+    at = ignbook.plots.pictures.places(figure, figure.get_tightbbox().padded(ignbook.plots.pictures.PAD))
     plt.close(figure)
-    return Image.open(file).convert("L").point(lambda grey: 17 * round(grey / 17))
+    light = Image.open(file).convert("L")
+    pictures = {"": light, "-dark": figures.light_on_dark(light, at).convert("L")}
+    return {theme: picture.point(lambda grey: 17 * round(grey / 17)) for theme, picture in pictures.items()}
 
 
-def write(name: str, pictures: list[Image.Image], **options) -> None:
-    file = io.BytesIO()
-    pictures[0].save(file, format="png", optimize=True, append_images=pictures[1:], **options)
-    path = ROOT / "book" / "static" / name
-    ignbook.checkpoints.write_file(path, file.getvalue())
-    print(f"{path.relative_to(ROOT)}: {path.stat().st_size // 1000} KB")
+def write(name: str, pictures: list[dict[str, Image.Image]], **options) -> None:
+    for theme in pictures[0]:
+        first, *others = [picture[theme] for picture in pictures]
+        file = io.BytesIO()
+        first.save(file, format="png", optimize=True, append_images=others, **options)
+        path = ROOT / "book" / "static" / f"{name}{theme}.png"
+        ignbook.checkpoints.write_file(path, file.getvalue())
+        print(f"{path.relative_to(ROOT)}: {path.stat().st_size // 1000} KB")
 
 
 def main() -> None:
     ignbook.plots.style()
     z, film = trained()
     frames = [drawn({"$z$": z, "$f(z)$": fz, "$f(f(z))$": ffz}, f"step {step}") for step, (fz, ffz) in film.items()]
-    write("film.png", frames, save_all=True, loop=0, duration=[900] * (len(frames) - 1) + [3000])
-    write("film-still.png", [drawn({"$z$": z} | {f"step {step}": fz for step, (fz, _) in film.items()})])
+    write("film", frames, save_all=True, loop=0, duration=[900] * (len(frames) - 1) + [3000])
+    write("film-still", [drawn({"$z$": z} | {f"step {step}": fz for step, (fz, _) in film.items()})])
 
 
 if __name__ == "__main__":

@@ -517,6 +517,25 @@ def test_panels_of_a_figure_stand_one_below_the_other_on_a_narrow_screen(browser
     page.context.close()
 
 
+def test_no_figure_has_a_white_ground_in_the_dark(browser, book):
+    """The corner of each: a drawing's is white and inverted, a picture has a dark version, a slider's frame no ground or only images."""
+    page, found = browser.new_context(color_scheme="dark").new_page(), 0
+    corner = """image => image.decode().then(() => {
+      const canvas = new OffscreenCanvas(1, 1), pen = canvas.getContext('2d');
+      pen.drawImage(image, 0, 0);
+      const [r, g, b, alpha] = pen.getImageData(0, 0, 1, 1).data, style = getComputedStyle(image);
+      return alpha < 9 ? style.backgroundColor : style.filter.includes('invert') ? `${255 - r}` : `${r} ${g} ${b}`;
+    })"""
+    for path in sorted(book.glob("notebooks/*.html")):
+        page.goto(path.resolve().as_uri())
+        page.evaluate("document.querySelectorAll('img').forEach(image => image.loading = 'eager')")
+        for image in page.locator(".cell_output img:visible:not(.ign-player img)").all():
+            assert image.evaluate(corner) in ("0", "18 18 18", "17 17 17", "19 19 19"), (path.name, image.get_attribute("alt"))
+            found += 1
+    assert found > 80
+    page.context.close()
+
+
 def test_drawings_of_sliders_are_dark_in_the_dark_and_pictures_are_not(browser, book):
     page = browser.new_context(color_scheme="dark").new_page()
     for name, dark in (("01_idempotence", True), ("03_theory", True), ("07_celeba", False), ("12_scale", False)):
