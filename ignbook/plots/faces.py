@@ -82,8 +82,14 @@ def attribute_errors(kinds: dict[str, dict[str, list[float]]], names: list[str],
     """
     rows = list(next(iter(kinds.values())))
     figure, axes = plt.subplots(
-        1, len(kinds), figsize=(0.3 * len(names) * len(kinds) + 1.2, 0.3 * len(rows) + 1.2), sharey=True, squeeze=False
+        1,
+        len(kinds),
+        figsize=(0.3 * len(names) * len(kinds) + 1.2, 0.3 * len(rows) + 1.2),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
     )
+    figure.get_layout_engine().set(wspace=0.15)  # slanted names reach to the left, and narrow pages part the panels
     for ax, (kind, errors) in zip(axes[0], kinds.items()):
         values = np.array([errors[row] for row in rows])
         _numbers(ax, values, names, kind, values / np.array(chance), 0.8, cmap="Reds", vmin=0, vmax=1.25)
@@ -164,7 +170,9 @@ def changes(panels_: dict[str, dict[str, dict[str, float]]], columns: int = 3, t
     first = next(iter(panels_.values()))
     lines, names = -(-len(panels_) // columns), list(next(iter(first.values())))
     size = (0.42 * len(names) * min(columns, len(panels_)) + 1.5, lines * (0.3 * len(first) + 1.05))
-    figure, axes = plt.subplots(lines, min(columns, len(panels_)), figsize=size, sharex=True, sharey=True, squeeze=False)
+    figure, axes = plt.subplots(lines, min(columns, len(panels_)), figsize=size, sharex=True, sharey=True, squeeze=False,
+                                layout="constrained")  # fmt: skip
+    figure.get_layout_engine().set(wspace=0.15)
     for ax, (title, rows) in zip(axes.flat, panels_.items()):
         values = np.array([[row[name] for name in names] for row in rows.values()])
         shown = _numbers(ax, values, names, title, values, 0.7 * top, cmap="RdBu_r", vmin=-top, vmax=top)
