@@ -161,7 +161,12 @@ def test_files_of_pictures_tell_where_their_axes_are():
     figure, ax = plt.subplots()
     figure.colorbar(ax.pcolormesh(np.eye(3)))
     picture = Image.open(io.BytesIO(base64.b64decode(bundle(figure)[0]["image/png"])))
-    assert [kind for *_, kind, _ in json.loads(picture.info["comment"])] == ["picture", "bar"]
+    at, pixels = json.loads(picture.info["comment"]), np.asarray(picture.convert("L"))
+    assert [kind for *_, kind, _ in at] == ["picture", "bar"]
+    for left, top, right, bottom, *_ in at:  # colours to the edge
+        across, down = pixels[(top + bottom) // 2], pixels[:, (left + right) // 2]
+        assert max(across[left + 3], across[right - 4], down[top + 3], down[bottom - 4]) < 250
+        assert down[top - 5] > 250 and pixels[top + 20, right + 5] > 250  # no spines there
     lines = bundle(ignbook.plots.panels({"a": {"b": [(torch.zeros(3, 2), "x")]}}))[0]["image/png"]
     assert "comment" not in Image.open(io.BytesIO(base64.b64decode(lines))).info
 

@@ -104,12 +104,14 @@ def frame(shown: Tensor | Figure, columns: int = 8) -> Frame:
 
 def _drawn(figure, finer: float = 1.0) -> Image.Image:
     """The pixels, with `places` in the picture's info."""
-    file, usual = io.BytesIO(), figure.dpi
-    figure.savefig(file, format="png", dpi=finer * usual, pil_kwargs={"compress_level": 1})
-    picture = Image.open(file).convert("RGB")
-    figure.set_dpi(finer * usual)  # the layout depends on it a little
+    file, usual, layout = io.BytesIO(), figure.dpi, figure.get_layout_engine()
+    figure.set_dpi(finer * usual)
     figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # a second layout would move the axes a little from where they are drawn
+    figure.savefig(file, format="png", dpi=figure.dpi, pil_kwargs={"compress_level": 1})
+    picture = Image.open(file).convert("RGB")
     picture.info = {"places": places(figure, figure.get_tightbbox().padded(PAD))}
+    figure.set_layout_engine(layout)
     figure.set_dpi(usual)
     return picture
 
