@@ -159,7 +159,7 @@ def test_files_of_pictures_tell_where_their_axes_are():
     frame = round(2 / 66 * (second[3] - second[1])) + 2
     assert np.abs(np.array(second) - (columns[0], rows[0], columns[-1], rows[-1])).max() <= frame
     figure, ax = plt.subplots()
-    figure.colorbar(ax.pcolormesh(np.eye(3)))
+    figure.colorbar(ax.pcolormesh(np.eye(3), cmap="magma"))
     picture = Image.open(io.BytesIO(base64.b64decode(bundle(figure)[0]["image/png"])))
     at, pixels = json.loads(picture.info["comment"]), np.asarray(picture.convert("L"))
     assert [kind for *_, kind, _ in at] == ["picture", "bar"]
