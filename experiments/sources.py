@@ -1,6 +1,6 @@
 """What each part of the broad source does to colour, identity, samples and refinement.  Chapter 8's ablation.
 
-    python experiments/sources.py [--part 0 --of 2]     some 8 minutes a run on one core, 30 runs
+    python experiments/sources.py [--part 0 --of 2]     some 8 minutes a run on one core, 31 runs
 
 Trains the runs of `SWEEPS["source"]`, most from the narrow f, and writes results/runs/source/RUN.json after each; a run that
 has a file is left alone, and one that was stopped goes on.  Measured on validation faces, by which a recipe may be chosen.

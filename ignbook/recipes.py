@@ -215,6 +215,7 @@ SOURCES = {
     "and-own": short,
     "halves-not-apart": replace(short, apart=False),
     "feature-matching": replace(short, extras={"feature-matching": 1.0}),
+    "feature-matching-longer": replace(faces, extras={"feature-matching": 1.0}),  # as long as `faces`
     "consistency": replace(short, extras={"part-matching": 1.0, "consistency": 5.0}),
     "recall": replace(short, recall=0.25),
     **{f"lambda-{ratio}": replace(short, tightness=20 * ratio) for ratio in (0.05, 0.1, 0.35, 0.5)},
