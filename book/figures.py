@@ -177,11 +177,10 @@ def broken(picture: Image.Image, at: list[list], scale: float = 1.0) -> Image.Im
     first, room = lefts[0], ROOM * scale
     ink, taken, inner = _ink(picture), np.zeros(picture.width, bool), set()
     for left, top, right, bottom, _, columns in at:
-        ink[max(top - EDGE, 0) : bottom + EDGE, max(left - EDGE, 0) : right + EDGE] = (
-            False  # words are left, and labels of axes
-        )
+        across = range(max(left - EDGE, 0), right + EDGE)
         between = [left + round(i * (right - left) / columns) for i in range(1, columns)]
-        taken[[c for c in range(max(left - EDGE, 0), right + EDGE) if c not in between]] = True
+        ink[max(top - EDGE, 0) : bottom + EDGE, across] = False  # words are left, and labels of axes
+        taken[[c for c in across if c not in between]] = True
         inner |= set(between)
     if picture.width <= room or not ink[:, :first].any():  # then nothing is too small to be read, or there is nothing to read
         return None
