@@ -40,6 +40,7 @@ PROBE = r"""async () => {
 
   for (const img of document.images) {
     const name = img.getAttribute('src').slice(0, 80);
+    img.loading = 'eager';  // a lazy image that isn't shown would be waited for without end
     try { await img.decode(); } catch { problems.push('image does not load: ' + name); continue; }
     if (!(img.getAttribute('alt') || '').trim()) problems.push('image without alt text: ' + name);
   }
