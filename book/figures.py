@@ -243,7 +243,7 @@ def add_versions(app, doctree, docname: str) -> None:
                 narrow = _written(stacked(picture, scale) if cut else None, folder / f"narrow-{name}")
                 _show(image, up, name, narrow, scale)
                 continue
-            kept = {"lossless": True} if image["uri"].endswith(".png") else {"quality": 88}
+            kept = {"lossless": True} if image["uri"].endswith(".png") else {"quality": 75}
             stem = Path(name).stem
             for theme, version in (("light", picture.convert("RGB")), ("dark", light_on_dark(picture, at))):
                 narrow = _written(broken(version, at, scale) if cut else None, folder / f"narrow-{theme}-{stem}.webp", **kept)

@@ -1,6 +1,6 @@
 """The book's style, and pictures as files, small ones: what a notebook stores of a figure, and the frames of a player.
 
-Lines and dots become a PNG of few colours, up to twice as fine as the page; photographs a JPEG; frames WebP.  The files say
+All are up to twice as fine as the page.  Lines and dots become a PNG of few colours; photographs a JPEG; frames WebP.  The files say
 where their axes are (`places`), by which `book/figures.py` makes the versions for dark and for narrow pages.
 """
 
@@ -20,7 +20,7 @@ from ignbook.checks import door
 from ignbook.plots.base import _grid
 from ignbook.plots.summary import as_text, summary, summary_of_images
 
-FINEST, PAGE = 1400, 800  # pixels of width: of lines, twice the book's column; of photographs, a little more than once
+FINEST = 1400  # pixels of width, twice the book's column
 PALETTES = {
     32: (0.6, 24),
     64: (0.6, 24),
@@ -54,23 +54,14 @@ def bundle(figure) -> tuple[dict[str, str], dict[str, dict]]:
     """What IPython shows of a matplotlib figure: its picture, with the width to show it at, and as its text what is drawn."""
     if not (figure.axes or figure.lines):
         return {}, {}
-    wide = figure.get_figwidth() * figure.dpi
-    coarse, fine = min(1.0, PAGE / wide), float(np.clip(FINEST / wide, 1, 2))
+    finer = float(np.clip(FINEST / (figure.get_figwidth() * figure.dpi), 1, 2))
     text = {"text/plain": as_text(summary(figure))}
-    if _photographic(figure):
-        blob = _file(_drawn(figure, coarse), format="jpeg", quality=84, optimize=True, progressive=True)
-        return {"image/jpeg": base64.b64encode(blob).decode()} | text, {}
-    found = [_png(figure, fine)]
-    if any(ax.images for ax in figure.axes):  # few pixels are sharper and smaller if enlarged, many if not
-        found.append(_png(figure, coarse))
-    blob, width = min(found, key=lambda one: len(one[0]))
-    return {"image/png": base64.b64encode(blob).decode()} | text, {"image/png": {"width": width}}
-
-
-def _png(figure, scale: float) -> tuple[bytes, int]:
-    """The bytes, and the width that they are to be shown at."""
-    picture = _drawn(figure, scale)
-    return _file(_few_colours(picture), format="png", optimize=True), round(picture.width / max(scale, 1))
+    photographic, picture = _photographic(figure), _drawn(figure, finer)
+    if photographic:  # at twice the page's pixels nobody sees what so few bytes lose
+        kind, blob = "image/jpeg", _file(picture, format="jpeg", quality=65, optimize=True, progressive=True)
+    else:
+        kind, blob = "image/png", _file(_few_colours(picture), format="png", optimize=True)
+    return {kind: base64.b64encode(blob).decode()} | text, {kind: {"width": round(picture.width / finer)}}
 
 
 class Frame(bytes):
