@@ -750,7 +750,7 @@ def summary_table(
     for name, seeds in lines.items():
         if not any(seeds):  # a generator from codes has no f(f(z))
             continue
-        cells = [_spread([seed[column] for seed in seeds if column in seed], digits) for column, digits in columns.items()]
+        cells = [over_seeds([seed[column] for seed in seeds if column in seed], digits) for column, digits in columns.items()]
         table.append(f"| {_cell(name)} | " + " | ".join(cells) + " |")
     return "\n".join(table)
 
@@ -760,8 +760,13 @@ def _cell(name) -> str:
     return " ".join(html.escape(str(name), quote=False).replace("\\", "\\\\").replace("|", "\\|").split())
 
 
-def _spread(values: list[float], digits: int) -> str:
-    """Mean ± sample standard deviation, a line breaking before the ± at most; without the latter where the values don't differ, or there is only one."""
+@door
+def over_seeds(values: list[float], digits: int = 2) -> str:
+    """Mean ± sample standard deviation, a line breaking before the ± at most; the mean alone where the values don't differ, — of none.
+
+    values: of one measure, a run each; digits: decimals, at least 0.
+    """
+    checks.between("digits", digits, 0)
     if not values:
         return "—"
     mean, spread = sum(values) / len(values), torch.tensor(values).double().std().item() if len(set(values)) > 1 else 0.0

@@ -80,6 +80,7 @@ CALLS: dict[ModuleType, dict[str, dict]] = {
         "drifts": {"f": AUTO, "x": X3},
         "table": {"metrics": {"rows": TABLE}, "more": TABLE},
         "summary": {"record": RECORD, "row": "f(z)"},
+        "over_seeds": {"values": [0.1, 0.2], "digits": 2},
         "summary_table": {"runs": {"a": [RECORD]}, "rows": "f(z)", "names": {"a": "A"}},
         "efficientnet": {"device": "cpu"},
         "load_feature_network": {"name": "classifier"},
