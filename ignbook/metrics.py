@@ -750,7 +750,8 @@ def summary_table(
     for name, seeds in lines.items():
         if not any(seeds):  # a generator from codes has no f(f(z))
             continue
-        cells = [over_seeds([seed[column] for seed in seeds if column in seed], digits) for column, digits in columns.items()]
+        found = {column: [seed[column] for seed in seeds if column in seed] for column in columns}
+        cells = [over_seeds(found[column], digits) if found[column] else "—" for column, digits in columns.items()]
         table.append(f"| {_cell(name)} | " + " | ".join(cells) + " |")
     return "\n".join(table)
 
@@ -762,13 +763,11 @@ def _cell(name) -> str:
 
 @door
 def over_seeds(values: list[float], digits: int = 2) -> str:
-    """Mean ± sample standard deviation, a line breaking before the ± at most; the mean alone where the values don't differ, — of none.
+    """Mean ± sample standard deviation, a line breaking before the ± at most; the mean alone where the values don't differ.
 
-    values: of one measure, a run each; digits: decimals, at least 0.
+    values: of one measure, a run each; digits: decimals, at least 0.  ValueError: no values, or digits below 0.
     """
     checks.between("digits", digits, 0)
-    if not values:
-        return "—"
     mean, spread = sum(values) / len(values), torch.tensor(values).double().std().item() if len(set(values)) > 1 else 0.0
     return f"{_fixed(mean, digits)} ±\N{NO-BREAK SPACE}{spread:.{digits}f}" if spread else _fixed(mean, digits)
 
