@@ -340,6 +340,10 @@ def test_samples_of_a_run_are_found_and_shown_as_they_are(tmp_path, monkeypatch)
     Image.fromarray(picture).save(path)
     found = ignbook.plots.samples_of_run("family", "one", 2)
     assert np.array_equal(found, picture)
+    ignbook.plots.save_grid(torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0)), tmp_path / "sheet.png", 20)
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("L"))
+    (ax,) = ignbook.plots.strips({"a name that is too long for one line": sheet}).axes
+    assert ax.images[0].get_gid() == "20" and "\n" in ax.texts[0].get_text()
     axes = ignbook.plots.strips({"a": found, "b": picture // 2}).axes
     assert [ax.texts[0].get_text() for ax in axes] == ["a", "b"] and np.array_equal(axes[1].images[0].get_array(), picture // 2)
     with pytest.raises(FileNotFoundError, match="one-s0"):

@@ -1,6 +1,7 @@
 """Chapters 10 and 11: measures, and runs compared by them."""
 
 from collections.abc import Sequence
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -201,21 +202,21 @@ def samples_of_run(family: str, variant: str, seed: int = 0) -> np.ndarray:
 
 
 def _columns(sheet: np.ndarray) -> int:
-    """Of square images in one or two rows, with a frame of 2 pixels of white around each."""
+    """Of square images in one or two rows, with a frame of 2 pixels of one colour around each."""
     high, wide = sheet.shape[:2]
-    rows = 2 if (sheet[high // 2 - 1 : high // 2 + 1] == 255).all() else 1
+    rows = 2 if (sheet[high // 2 - 1 : high // 2 + 1] == sheet[0, 0]).all() else 1
     return max(round(rows * (wide - 2) / (high - 2)), 1)
 
 
 @door
 def strips(kinds: dict[str, np.ndarray]):
-    """Ready-made pictures of one width below each other, as they are: {name: (H, W) or (H, W, 3)}."""
+    """Ready-made pictures of one width below each other, as they are: {name: (H, W) or (H, W, 3)}; long names are wrapped."""
     height, width = np.max([picture.shape[:2] for picture in kinds.values()], axis=0)
-    figure, axes = plt.subplots(len(kinds), 1, figsize=(9.4, 8.2 * height / width * len(kinds) + 0.1), squeeze=False)
+    figure, axes = plt.subplots(len(kinds), 1, figsize=(7.6, 6.4 * height / width * len(kinds) + 0.1), squeeze=False)
     for ax, (name, picture) in zip(axes[:, 0], kinds.items()):
         ax.imshow(picture, vmin=0, vmax=255).set_gid(str(_columns(picture)))
         ax.set_axis_off()
-        ax.text(-0.01, 0.5, name, transform=ax.transAxes, ha="right", va="center")
+        ax.text(-0.01, 0.5, fill(name, 21), transform=ax.transAxes, ha="right", va="center", fontsize=9)
     return figure
 
 
