@@ -241,7 +241,9 @@ def test_links_lead_somewhere(chapter):
 
 
 def test_figures_are_sized_for_a_page():
-    assert sum(path.stat().st_size for path in NOTEBOOKS) < 11e6  # twice the page's pixels; each execution adds that to the history
+    assert (
+        sum(path.stat().st_size for path in NOTEBOOKS) < 11e6
+    )  # twice the page's pixels; each execution adds that to the history
 
 
 def test_the_repository_address_is_the_same_everywhere():
