@@ -164,6 +164,11 @@ def light_on_dark(picture: Image.Image, at: list[list]) -> Image.Image:
     for left, top, right, bottom, kind, _ in at:
         if kind != "lines":
             found[top:bottom, left:right] = pixels[top:bottom, left:right]
+        if kind == "bar":  # its tip, for values beyond, stands above its axes and is no rectangle
+            inked = np.abs(pixels[:top, left:right] - pixels[0, 0]).max(-1) > 24
+            blank = ~inked[::-1, (right - left) // 2]
+            tip = slice(top - int(blank.argmax()) if blank.any() else 0, top)
+            found[tip, left:right][inked[tip]] = pixels[tip, left:right][inked[tip]]
     return Image.fromarray(found.round().clip(0, 255).astype(np.uint8))
 
 

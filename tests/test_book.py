@@ -306,6 +306,28 @@ def test_pages_with_mathematics_have_it_drawn(inspected, book):
     assert sum(report["mathematics"] for report in reports.values()) > 50
 
 
+def test_no_line_begins_with_the_mark_after_a_formula(browser, book):
+    """At many widths: the mark stands in the line in which its formula ends."""
+    parted = r"""() => [...document.querySelectorAll('span.math')].filter(math => {
+      const after = math.nextSibling, box = math.getBoundingClientRect();
+      if (!box.width || after?.nodeType !== Node.TEXT_NODE || !/^[.,;:!?)]/.test(after.data)) return false;
+      const mark = document.createRange();
+      mark.setStart(after, 0);
+      mark.setEnd(after, 1);
+      return mark.getBoundingClientRect().top > box.bottom;
+    }).map(math => math.closest('p, li, dd')?.textContent.trim().slice(0, 80))"""
+    page = browser.new_page()
+    for name in ("notebooks/01_idempotence.html", "notebooks/03_theory.html"):
+        page.goto((book / name).resolve().as_uri())
+        page.evaluate(
+            "async () => { await MathJax.startup.promise; document.querySelectorAll('details').forEach(e => e.open = true); }"
+        )
+        for width in range(340, 420, 8):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert not page.evaluate(parted), (name, width)
+    page.context.close()
+
+
 def test_pages_work_from_disk(browser, book):
     """Opened as files, with no server: a copied book can be read."""
     for name in ("book/notation.html", *(n for n in pages_of(book) if n.startswith("notebooks/"))):

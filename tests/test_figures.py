@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from docutils import nodes
 from docutils.utils import new_document
-from PIL import Image
+from PIL import Image, ImageDraw
 
 ROOT = Path(__file__).resolve().parent.parent
 WIDE, HIGH = 200, 120  # of an axes, in pixels
@@ -226,6 +226,17 @@ def test_the_dark_version_keeps_the_pictures_and_turns_the_rest_as_the_style_she
     # what Chromium 150 shows of these with `filter: invert(0.93) hue-rotate(180deg)`
     for i, expected in enumerate(((18, 18, 18), (237, 237, 237), (104, 157, 218))):
         assert np.abs(dark[4, 10 * i + 5].astype(int) - expected).max() <= 2
+
+
+def test_the_tip_of_a_bar_of_colours_is_of_the_bar(figures):
+    picture = Image.new("RGB", (60, 80), "white")
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((20, 30, 39, 70), fill="orange")
+    draw.polygon([(20, 29), (39, 29), (30, 20), (29, 20)], fill="purple")
+    draw.line((20, 10, 39, 10), fill="black")  # words above it
+    dark, light = (np.asarray(p) for p in (figures.light_on_dark(picture, [[20, 30, 40, 71, "bar", 1]]), picture))
+    np.testing.assert_array_equal(dark[20:71, 29], light[20:71, 29])
+    assert dark[10, 29].min() > 200 and dark[22, 21].max() < 30  # words are light, and so is not the ground beside the tip
 
 
 def test_a_picture_gets_a_version_for_each_theme_and_width(figures, tmp_path):
