@@ -21,6 +21,7 @@ NARROW = "(max-width: 500px)"  # custom.css has it too
 ROOM = 380  # CSS pixels: panels that fit into it at their own size share a row
 GAP = 14  # CSS pixels between rows
 APART = 4  # CSS pixels of blank between panels, more than between letters
+HIGHEST = 16_383  # pixels of a WebP
 EDGE = 3  # pixels around axes that their frame may take
 LIKE = 0.4  # widths of axes, the least over the largest: what differs more are the parts of one sketch
 
@@ -161,19 +162,29 @@ def light_on_dark(picture: Image.Image, at: list[list]) -> Image.Image:
     pixels = np.asarray(picture.convert("RGB")).astype(float)
     grey = np.array([0.213, 0.715, 0.072])  # of https://www.w3.org/TR/filter-effects/#huerotateEquivalent, turned by half
     found = (255 * 0.93 - 0.86 * pixels) @ (2 * grey[:, None] - np.eye(3))
+    inked = np.abs(pixels - pixels[0, 0]).max(-1) > 24
     for left, top, right, bottom, kind, _ in at:
         if kind != "lines":
+            top, bottom = _edges(inked[:, left:right].mean(1), top, bottom)
+            left, right = _edges(inked[top:bottom].mean(0), left, right)
             found[top:bottom, left:right] = pixels[top:bottom, left:right]
         if kind == "bar":  # its tip, for values beyond, stands above its axes and is no rectangle
-            inked = np.abs(pixels[:top, left:right] - pixels[0, 0]).max(-1) > 24
-            blank = ~inked[::-1, (right - left) // 2]
-            tip = slice(top - int(blank.argmax()) if blank.any() else 0, top)
-            found[tip, left:right][inked[tip]] = pixels[tip, left:right][inked[tip]]
+            blank = ~inked[:top, (left + right) // 2][::-1]
+            tip = slice(top - int(blank.argmax()) if blank.any() else 0, top), slice(left, right)
+            found[tip][inked[tip]] = pixels[tip][inked[tip]]
     return Image.fromarray(found.round().clip(0, 255).astype(np.uint8))
 
 
+def _edges(inked: np.ndarray, start: int, stop: int) -> tuple[int, int]:
+    """Where a picture begins and ends, told to a pixel or two: lines of its edge that are ground are not of it, full ones beside it are."""
+    for _ in range(EDGE):
+        start += int(inked[start] < 0.1) - int(start > 0 and inked[start - 1] > 0.9)
+        stop += int(stop < len(inked) and inked[stop] > 0.9) - int(inked[stop - 1] < 0.1)
+    return start, stop
+
+
 def broken(picture: Image.Image, at: list[list], scale: float = 1.0) -> Image.Image | None:
-    """The picture with its rows broken to fit a narrow page, what stands on the left of them before each part; None: it stays whole.
+    """The picture with its rows broken to fit a narrow page, what stands on the left of them before each part; None: it stays whole, as one that would be too high does.
 
     at: `places`.  scale: pixels of the picture for each CSS pixel.  Rows are parted between images, and between axes where nothing
     else stands.
@@ -206,7 +217,8 @@ def broken(picture: Image.Image, at: list[list], scale: float = 1.0) -> Image.Im
             row.paste(names, (0, 0))
             row.paste(picture.crop((start, 0, stop, picture.height)), (first, 0))
         rows.append(row)
-    return _column(picture, rows, 0)
+    column = _column(picture, rows, 0)
+    return column if column.height <= HIGHEST else None
 
 
 def _parted(edges: list[int], first: int, end: int, room: float) -> list[tuple[int, int]]:

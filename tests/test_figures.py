@@ -221,11 +221,26 @@ def test_the_dark_version_keeps_the_pictures_and_turns_the_rest_as_the_style_she
     for i, colour in enumerate(colours.values()):
         picture.paste(colour, (10 * i, 0, 10 * i + 10, 8))
     dark, light = np.asarray(figures.light_on_dark(picture, at)), np.asarray(picture)
-    for left, top, right, bottom, *_ in at:
-        np.testing.assert_array_equal(dark[top:bottom, left:right], light[top:bottom, left:right])
+    for left, top, right, bottom, *_ in at:  # within the white frame
+        inner = slice(top + 1, bottom - 1), slice(left + 1, right - 1)
+        np.testing.assert_array_equal(dark[inner], light[inner])
     # what Chromium 150 shows of these with `filter: invert(0.93) hue-rotate(180deg)`
     for i, expected in enumerate(((18, 18, 18), (237, 237, 237), (104, 157, 218))):
         assert np.abs(dark[4, 10 * i + 5].astype(int) - expected).max() <= 2
+
+
+@pytest.mark.parametrize("off", [-2, -1, 0, 1, 2])
+def test_a_place_that_is_off_by_a_pixel_or_two_leaves_no_white_line(figures, off):
+    pixels = np.full((60, 60, 3), 255, np.uint8)
+    pixels[20:40, 10:50] = 40
+    at = [[10 + off, 20 + off, 50 + off, 40 + off, "picture", 1]]
+    dark = np.asarray(figures.light_on_dark(Image.fromarray(pixels), at))
+    assert (dark[20:40, 10:50] == 40).all() and dark.max() == 40
+
+
+def test_what_would_be_too_high_for_a_file_stays_whole(figures):
+    picture, at = rows_of_pictures()
+    assert figures.broken(picture.resize((picture.width, 9000)), at, 0.7) is None
 
 
 def test_the_tip_of_a_bar_of_colours_is_of_the_bar(figures):
