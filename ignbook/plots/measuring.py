@@ -252,16 +252,18 @@ def against_lambda(courses: dict[str, dict[float, list[dict]]], measures: dict[s
     line of real data.  The first course is drawn full, a second one dashed with open dots.
     """
     ratios = [ratio for runs in courses.values() for ratio in runs]
-    figure, axes = plt.subplots(1, len(measures), figsize=(2.75 * len(measures), 3.0), squeeze=False, layout="constrained")
-    for ax, (key, label) in zip(axes[0], measures.items()):
+    columns = min(len(measures), 3)
+    lines = -(-len(measures) // columns)
+    figure, axes = plt.subplots(lines, columns, figsize=(2.5 * columns, 2.4 * lines + 0.3), squeeze=False, layout="constrained")
+    for ax, (key, label) in zip(axes.flat, measures.items()):
         ax.axvline(1, color="0.85", linewidth=6, zorder=0)
         if real and key in real:
             ax.axhline(real[key], color=DATA, linewidth=1.2, label="real data")
         for (name, runs), line, face in zip(courses.items(), ("-", (0, (4, 1.5))), (GENERATED, "white")):
             dots = [(ratio, one[key]) for ratio in sorted(runs) for one in runs[ratio]]
             means = [np.mean([one[key] for one in runs[ratio]]) for ratio in sorted(runs)]
-            ax.plot(sorted(runs), means, color=GENERATED, linewidth=1.3, linestyle=line, label=name)
-            ax.plot(*zip(*dots), "o", color=GENERATED, markerfacecolor=face, markersize=4, alpha=0.7)
+            ax.plot(sorted(runs), means, color=GENERATED, linewidth=1.3, linestyle=line)
+            ax.plot(*zip(*dots), "o", color=GENERATED, markerfacecolor=face, markersize=4, alpha=0.7, label=name)
         if key == "excess":
             t = np.linspace(min(ratios), max(ratios), 200)
             ax.plot(t, 1 / t, color="black", linestyle=":", linewidth=1.2, label="bound $1/\\lambda$")
@@ -269,7 +271,9 @@ def against_lambda(courses: dict[str, dict[float, list[dict]]], measures: dict[s
         else:
             ax.set_ylim(0, None)
         ax.set(xlabel="$\\lambda$ at the end", ylabel=label)
-    handles = {text: handle for ax in axes[0] for handle, text in zip(*ax.get_legend_handles_labels())}
+    for ax in axes.flat[len(measures) :]:
+        ax.set_axis_off()
+    handles = {text: handle for ax in axes.flat for handle, text in zip(*ax.get_legend_handles_labels())}
     figure.legend(handles.values(), handles, ncols=len(handles), loc="outside upper center", fontsize=8)
     return figure
 
