@@ -224,7 +224,7 @@ def little(tmp_path) -> Path:
     (folder / "book" / "templates").mkdir(parents=True)
     (folder / "book" / "static").mkdir()
     (folder / "notebooks").mkdir()
-    modules = [f"book/{name}.py" for name in ("colab", "figures", "frames")]
+    modules = [f"book/{name}.py" for name in ("colab", "figures", "frames", "wrapping")]
     for name in ("_config.yml", *modules, "book/references.bib", "book/bibliography.md"):
         shutil.copy(ROOT / name, folder / name)
     (folder / "book" / "index.md").write_text("# Book\n\n## Words\n\n```{glossary}\nDrift\n  How far.\n```\n")
