@@ -26,7 +26,7 @@ import ignbook.data  # noqa: E402
 import ignbook.plots  # noqa: E402
 import ignbook.recipes  # noqa: E402
 
-RECIPE = replace(ignbook.recipes.mnist_quick, name="film", steps=1500)
+RECIPE = replace(ignbook.recipes.mnist_quick, name="film", tightness=10.0, tightness_end=None, ramp=0, steps=1500)
 STEPS = (0, 50, 100, 350, 500, 700, 1000, 1500)  # the frames; nothing before 500 depends much on z
 COLUMNS = 6
 
