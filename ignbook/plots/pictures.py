@@ -65,10 +65,9 @@ def bundle(figure) -> tuple[dict[str, str], dict[str, dict]]:
 
 
 class Frame(bytes):
-    """The bytes of a picture; `summary`: the records of what it shows; `pixels`: whether each of its pixels is one of an image."""
+    """The bytes of a picture; `summary`: the records of what it shows."""
 
     summary: list[dict]
-    pixels: bool
 
 
 @door
@@ -90,7 +89,7 @@ def frame(shown: Tensor | Figure, columns: int = 8) -> Frame:
         if len(files[-1]) < LARGEST:
             break
     found = Frame(min(files, key=len))
-    found.summary, found.pixels = records, isinstance(shown, Tensor)
+    found.summary = records
     return found
 
 

@@ -45,9 +45,8 @@ def player(frames: list[bytes], values: list, label: str, alt: str, width: int =
 <input id="{name}-{i}" type="range" min="0" max="{len(of) - 1}" value="0" aria-valuetext="{html.escape(of[0])}" style="flex:1">
 <output for="{name}-{i}" aria-live="polite" style="min-width:4em">{html.escape(of[0])}</output></div>"""
                         for i, (of, text) in enumerate(zip(texts, labels)))  # fmt: skip
-    enlarged = "pixelated" if all(getattr(frame, "pixels", True) for frame in frames) else "auto"  # letters stay whole
     data = f"""<div id="{name}" class="ign-player" style="max-width:{width}px">
-<img src="{urls[0]}" alt="{html.escape(alt)}" style="width:100%;image-rendering:{enlarged}">
+<img src="{urls[0]}" alt="{html.escape(alt)}" style="width:100%;image-rendering:pixelated">
 {sliders}</div>
 <script>(() => {{
   const box = document.getElementById("{name}"), values = {_script(texts)}, urls = {_script(urls)};
