@@ -55,6 +55,7 @@ from ignbook.plots.scale import costs
 from ignbook.plots.summary import as_text, differences, from_text, summary
 from ignbook.plots.theory import (
     clamped_responses,
+    drifts_of_orbits,
     generator_losses,
     laws_and_drift,
     orbits,
@@ -98,6 +99,7 @@ __all__ = [
     "differences",
     "drift_grid",
     "drift_maps",
+    "drifts_of_orbits",
     "film",
     "forces",
     "frame",

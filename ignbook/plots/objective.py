@@ -32,7 +32,7 @@ def forces(f: Callable, x: Tensor, z: Tensor, lengths: float = 0.35):
         }
         t = torch.linspace(-2, 2, 401)[:, None]
         curve = f(t)
-    figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.5), sharey=True)
+    figure, axes = plt.subplots(1, 3, figsize=(8.2, 3.4), sharey=True)
     for ax, (title, (a, b, way, colour)) in zip(axes, panels_.items()):
         ax.plot(t, t, color="0.6", linewidth=0.8, linestyle="--", label="diagonal, $f(y) = y$")
         ax.plot(t, curve, color="black", linewidth=1.4, label="graph of $f$")
@@ -43,7 +43,7 @@ def forces(f: Callable, x: Tensor, z: Tensor, lengths: float = 0.35):
         ax.set(xlim=(-2, 2), ylim=(-2, 2), xlabel="$y$", aspect="equal")
         ax.set_title(title, fontsize=9)
     axes[0].set_ylabel("$f(y)$")
-    axes[0].legend(fontsize=7, loc="upper left")
+    figure.legend(*axes[0].get_legend_handles_labels(), ncols=3, loc="outside upper center", fontsize=9)
     return figure
 
 
@@ -130,7 +130,7 @@ def network(f: nn.Module, y: Tensor):
 def graphs(snapshots: dict[int, object], x: Tensor, z: Tensor):
     """The graph of an f on the line at steps of training, {step: f}; data x and f(z) as marks.  x, z: (n, 1)."""
     x, z = (checks.floats(y, "n, 1", "the points") for y in (x, z))
-    figure, axes = plt.subplots(1, len(snapshots), figsize=(2.35 * len(snapshots), 2.7), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(snapshots), figsize=(1.85 * len(snapshots) + 0.6, 2.5), sharey=True, squeeze=False)
     t = torch.linspace(-2.5, 2.5, 501)[:, None]
     for ax, (step, f) in zip(axes[0], snapshots.items()):
         with torch.no_grad():
@@ -141,7 +141,7 @@ def graphs(snapshots: dict[int, object], x: Tensor, z: Tensor):
             ax.plot(torch.full_like(fz, -2.4), fz, "_", color=GENERATED, markersize=7, alpha=0.4, label="$f(z)$")
         ax.set(xlim=(-2.5, 2.5), ylim=(-1.9, 1.9), xlabel="$y$", title=f"step {step:,}")
     axes[0, 0].set_ylabel("$f(y)$")
-    axes[0, 0].legend(fontsize=7, loc="lower right")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), ncols=2, loc="outside upper center", fontsize=9)
     return figure
 
 

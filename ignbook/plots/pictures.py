@@ -162,7 +162,7 @@ def _few_colours(picture: Image.Image) -> Image.Image:
     """The same in the fewest colours that nobody sees the difference of; the picture itself, where 256 are too few."""
     pixels = np.asarray(picture).astype(np.int16)
     for n, (mean, largest) in PALETTES.items():
-        few = picture.quantize(n, dither=Image.Dither.NONE)
+        few = picture.quantize(n, dither=Image.Dither.NONE, kmeans=3)  # else small marks take on the colour of another
         off = abs(np.asarray(few.convert("RGB")) - pixels)
         if off.mean() < mean and np.quantile(off, 0.999) <= largest:
             few.info = dict(picture.info)

@@ -43,7 +43,7 @@ def _alike(*values) -> list[np.ndarray]:
 @door
 def picture_game(y: list, p_x: list, rounds: list[tuple[str, list, list]], ceiling):
     """The idea of chapter 3: one column for each round (title, law (m,), drift (m,)) on points y (m,)."""
-    size = (3.1 * len(rounds), 3.4)
+    size = (2.5 * len(rounds), 3.4)
     figure, axes = plt.subplots(2, len(rounds), figsize=size, sharex=True, sharey="row", height_ratios=[2, 1], squeeze=False)
     for i, (title, p, delta) in enumerate(rounds):
         laws_and_drift(y, p_x, p, delta, ceiling, axes[:, i], labels=i == 0)
@@ -127,14 +127,14 @@ def permitted_laws(ax, p_x: list, ratio: float, enumerated, everything: list, eq
 def plays(y: list, p_x: list, laws: dict[str, np.ndarray], start: list):
     """Where the dynamics end: the first law and one law for each lambda, all (m,), beside the data's."""
     _alike(y, p_x, start, *laws.values())
-    figure, axes = plt.subplots(1, 1 + len(laws), figsize=(2.3 * (1 + len(laws)), 2.3), sharey=True)
+    figure, axes = plt.subplots(1, 1 + len(laws), figsize=(1.65 * (1 + len(laws)), 2.2), sharey=True)
     step = float(y[1] - y[0])
     for ax, (title, p) in zip(axes, {"start": start, **laws}.items()):
         ax.bar(y, np.array(p_x, float), step * 0.9, color=DATA, alpha=0.45, label="data $P_x$")
         ax.bar(y, p, step * 0.45, color=GENERATED, label="generated $P_\\theta$")
         ax.set(title=title, xlabel="$y$", ylim=(0, 0.62))
     axes[0].set_ylabel("mass")
-    axes[0].legend(fontsize=8, loc="upper right")
+    figure.legend(*axes[0].get_legend_handles_labels(), ncols=2, loc="outside upper center", fontsize=9)
     return figure
 
 
@@ -155,23 +155,29 @@ def overlaps(histories: dict[str, np.ndarray], ratios: list, ends: list):
 
 
 @door
-def orbits(paths: dict[str, np.ndarray], drifts: dict[str, list]):
-    """Orbits of single points in the plane, {name: (k + 1, 2)}, one panel each; last, mean drift over k, {name: (k + 1,)}."""
-    n = len(paths)
-    figure, axes = plt.subplots(1, n + 1, figsize=(2.5 * (n + 1), 2.5), width_ratios=[1] * n + [1.5])
+def orbits(paths: dict[str, np.ndarray]):
+    """Orbits of single points in the plane, {name: (k + 1, 2)}, one panel each: z, f(z), and what follows."""
+    figure, axes = plt.subplots(1, len(paths), figsize=(1.9 * len(paths) + 0.3, 2.3), sharey=True, squeeze=False)
     angle = np.linspace(0, 2 * np.pi, 200)
-    for ax, (name, path) in zip(axes, paths.items()):
+    for ax, (name, path) in zip(axes[0], paths.items()):
         ax.plot(np.cos(angle), np.sin(angle), color=DATA, linewidth=1, alpha=0.6)
         ax.plot(*path.T, color=REFINED, linewidth=0.7, alpha=0.7)
         ax.scatter(*path[2:].T, s=14, color=REFINED, zorder=3)
         ax.scatter(*path[1], s=26, color=GENERATED, zorder=4)
         ax.scatter(*path[0], s=26, color=SOURCE, zorder=4)
         ax.set(aspect="equal", xlim=(-1.9, 1.9), ylim=(-1.9, 1.9), title=name, xlabel="$y_1$")
-    axes[0].set_ylabel("$y_2$")
+    axes[0, 0].set_ylabel("$y_2$")
+    return figure
+
+
+@door
+def drifts_of_orbits(drifts: dict[str, list]):
+    """Mean drift of f^k(z) over k, {name: (k + 1,)}; what is below 1e-5 is drawn there."""
+    figure, ax = plt.subplots(figsize=(5.6, 2.7))
     for (name, values), line in zip(drifts.items(), ("-o", "--s", ":^", "-.v")):
-        axes[-1].plot(np.maximum(values, 1e-5), line, color=DRIFT, markersize=3.5, linewidth=1, label=name)
-    axes[-1].set(xlabel="$k$", ylabel="mean drift of $f^k(z)$", yscale="log", ylim=(5e-6, 100))
-    axes[-1].legend(fontsize=7, ncols=2, loc="upper right", columnspacing=1)
+        ax.plot(np.maximum(values, 1e-5), line, color=DRIFT, markersize=3.5, linewidth=1, label=name)
+    ax.set(xlabel="$k$", ylabel="mean drift of $f^k(z)$", yscale="log", ylim=(5e-6, 10))
+    figure.legend(ncols=len(drifts), loc="outside upper center", fontsize=9)
     return figure
 
 

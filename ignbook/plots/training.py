@@ -40,7 +40,7 @@ def three_ends(x: Tensor, z: Tensor):
 
     ends = {"constant": lambda y: torch.full_like(y, float(x.median())), "projector": projector, "runaway": runaway}
     t = torch.linspace(-2.5, 2.5, 1001)[:, None]
-    figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.4), sharey=True)
+    figure, axes = plt.subplots(1, 3, figsize=(7.8, 3.2), sharey=True)
     for ax, (name, f) in zip(axes, ends.items()):
         edges = (-9.0, -1.2, -0.6, 0.0, 0.6, 1.2, 9.0)
         for low, high in zip(edges, edges[1:]):  # in parts, as two of the graphs jump
@@ -54,7 +54,7 @@ def three_ends(x: Tensor, z: Tensor):
         ax.set(xlim=(-2.5, 2.5), ylim=(-2.5, 2.5), xlabel="$y$", aspect="equal")
         ax.set_title(name + "\n$\\delta(x)$ = {:.1f}, $\\delta(f(z))$ = {:.1f}".format(*terms), fontsize=9)
     axes[0].set_ylabel("$f(y)$")
-    axes[0].legend(fontsize=7, loc="upper left")
+    figure.legend(*axes[0].get_legend_handles_labels(), ncols=2, loc="outside upper center", fontsize=9)
     return figure
 
 
