@@ -162,7 +162,7 @@ def light_on_dark(picture: Image.Image, at: list[list]) -> Image.Image:
     pixels = np.asarray(picture.convert("RGB")).astype(float)
     grey = np.array([0.213, 0.715, 0.072])  # of https://www.w3.org/TR/filter-effects/#huerotateEquivalent, turned by half
     found = (255 * 0.93 - 0.86 * pixels) @ (2 * grey[:, None] - np.eye(3))
-    inked = np.abs(pixels - pixels[0, 0]).max(-1) > 24
+    inked = _ink(picture)
     for left, top, right, bottom, kind, _ in at:
         if kind != "lines":
             top, bottom = _edges(inked[:, left:right].mean(1), top, bottom)

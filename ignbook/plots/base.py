@@ -17,6 +17,13 @@ DRIFT = "#b5367a"  # one colour out of "magma", for drift drawn as a line
 COLOURS = {"x": DATA, "z": SOURCE, "fz": GENERATED, "ffz": REFINED}
 
 
+def _legend_above(figure, handles: dict | None = None, fontsize: float = 9) -> None:
+    """One legend for all axes in a line above them: of {text: handle}, or of what they name, each text once."""
+    if handles is None:
+        handles = {text: handle for ax in figure.axes for handle, text in zip(*ax.get_legend_handles_labels())}
+    figure.legend(handles.values(), handles, ncols=len(handles), loc="outside upper center", fontsize=fontsize)
+
+
 @door
 def images(x: Tensor, columns: int = 8, ax=None, title: str = ""):
     """A grid of images (n, C, H, W) in [-1, 1]."""

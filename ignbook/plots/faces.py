@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ignbook import checks
 from ignbook.checks import door
-from ignbook.plots.base import DATA, DRIFT, GENERATED, REFINED, SOURCE
+from ignbook.plots.base import DATA, DRIFT, GENERATED, REFINED, SOURCE, _legend_above
 
 # the clean image is data and the projections are generated; what goes in is hollow, the denoiser black
 PROJECTORS = {
@@ -57,7 +57,7 @@ def by_row(panels_: dict[str, dict[str, dict[str, float]]], lines: dict[str, flo
         for ax, _ in of:
             ax.set_xlim(ends[:, 0].min(), ends[:, 1].max())
     axes[0, 0].set_yticks([-i for i in range(len(names))], names, fontsize=8)
-    figure.legend(handles.values(), handles, ncols=len(handles), loc="outside upper center", fontsize=8)
+    _legend_above(figure, handles, fontsize=8)
     return figure
 
 

@@ -12,7 +12,7 @@ import ignbook.checkpoints
 import ignbook.data
 from ignbook import checks
 from ignbook.checks import door
-from ignbook.plots.base import DATA, GENERATED, _grid, images
+from ignbook.plots.base import DATA, GENERATED, _grid, _legend_above, images
 
 REPORT = {  # measures of `ignbook.metrics.score` -> decimals, and how far a value is from that of real data, 0 to 1
     "FD": (0, lambda v, real: np.log10(max(v / real, 1)) / 2),
@@ -273,8 +273,7 @@ def against_lambda(courses: dict[str, dict[float, list[dict]]], measures: dict[s
         ax.set(xlabel="$\\lambda$ at the end", ylabel=label)
     for ax in axes.flat[len(measures) :]:
         ax.set_axis_off()
-    handles = {text: handle for ax in axes.flat for handle, text in zip(*ax.get_legend_handles_labels())}
-    figure.legend(handles.values(), handles, ncols=len(handles), loc="outside upper center", fontsize=8)
+    _legend_above(figure, fontsize=8)
     return figure
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 import ign_core
 from ignbook import checks, layers
 from ignbook.checks import door
-from ignbook.plots.base import DATA, GENERATED, REFINED
+from ignbook.plots.base import DATA, GENERATED, REFINED, _legend_above
 
 
 @door
@@ -43,7 +43,7 @@ def forces(f: Callable, x: Tensor, z: Tensor, lengths: float = 0.35):
         ax.set(xlim=(-2, 2), ylim=(-2, 2), xlabel="$y$", aspect="equal")
         ax.set_title(title, fontsize=9)
     axes[0].set_ylabel("$f(y)$")
-    figure.legend(*axes[0].get_legend_handles_labels(), ncols=3, loc="outside upper center", fontsize=9)
+    _legend_above(figure)
     return figure
 
 
@@ -141,7 +141,7 @@ def graphs(snapshots: dict[int, object], x: Tensor, z: Tensor):
             ax.plot(torch.full_like(fz, -2.4), fz, "_", color=GENERATED, markersize=7, alpha=0.4, label="$f(z)$")
         ax.set(xlim=(-2.5, 2.5), ylim=(-1.9, 1.9), xlabel="$y$", title=f"step {step:,}")
     axes[0, 0].set_ylabel("$f(y)$")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), ncols=2, loc="outside upper center", fontsize=9)
+    _legend_above(figure)
     return figure
 
 

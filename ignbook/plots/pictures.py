@@ -56,8 +56,8 @@ def bundle(figure) -> tuple[dict[str, str], dict[str, dict]]:
         return {}, {}
     finer = float(np.clip(FINEST / (figure.get_figwidth() * figure.dpi), 1, 2))
     text = {"text/plain": as_text(summary(figure))}
-    photographic, picture = _photographic(figure), _drawn(figure, finer)
-    if photographic:  # at twice the page's pixels nobody sees what so few bytes lose
+    picture = _drawn(figure, finer)
+    if _photographic(figure):  # at twice the page's pixels nobody sees what so few bytes lose
         kind, blob = "image/jpeg", _file(picture, format="jpeg", quality=65, optimize=True, progressive=True)
     else:
         kind, blob = "image/png", _file(_few_colours(picture), format="png", optimize=True)

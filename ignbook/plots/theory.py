@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from ignbook.checks import door
-from ignbook.plots.base import DATA, DRIFT, GENERATED, REFINED, SOURCE
+from ignbook.plots.base import DATA, DRIFT, GENERATED, REFINED, SOURCE, _legend_above
 
 
 @door
@@ -134,7 +134,7 @@ def plays(y: list, p_x: list, laws: dict[str, np.ndarray], start: list):
         ax.bar(y, p, step * 0.45, color=GENERATED, label="generated $P_\\theta$")
         ax.set(title=title, xlabel="$y$", ylim=(0, 0.62))
     axes[0].set_ylabel("mass")
-    figure.legend(*axes[0].get_legend_handles_labels(), ncols=2, loc="outside upper center", fontsize=9)
+    _legend_above(figure)
     return figure
 
 
@@ -177,7 +177,7 @@ def drifts_of_orbits(drifts: dict[str, list]):
     for (name, values), line in zip(drifts.items(), ("-o", "--s", ":^", "-.v")):
         ax.plot(np.maximum(values, 1e-5), line, color=DRIFT, markersize=3.5, linewidth=1, label=name)
     ax.set(xlabel="$k$", ylabel="mean drift of $f^k(z)$", yscale="log", ylim=(5e-6, 10))
-    figure.legend(ncols=len(drifts), loc="outside upper center", fontsize=9)
+    _legend_above(figure)
     return figure
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ignbook import checks
 from ignbook.checks import door
-from ignbook.plots.base import DATA, DRIFT, GENERATED, REFINED
+from ignbook.plots.base import DATA, DRIFT, GENERATED, REFINED, _legend_above
 
 
 @door
@@ -54,7 +54,7 @@ def three_ends(x: Tensor, z: Tensor):
         ax.set(xlim=(-2.5, 2.5), ylim=(-2.5, 2.5), xlabel="$y$", aspect="equal")
         ax.set_title(name + "\n$\\delta(x)$ = {:.1f}, $\\delta(f(z))$ = {:.1f}".format(*terms), fontsize=9)
     axes[0].set_ylabel("$f(y)$")
-    figure.legend(*axes[0].get_legend_handles_labels(), ncols=2, loc="outside upper center", fontsize=9)
+    _legend_above(figure)
     return figure
 
 
