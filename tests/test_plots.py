@@ -48,11 +48,21 @@ def test_moves_and_drift_of_a_known_map():
 def test_drift_maps_show_the_drift_and_the_data():
     x = torch.tensor([[0.5, 0.0], [0.0, -1.0]])
     figure = ignbook.plots.drift_maps({"half": halve, "rest": lambda y: y}, x, columns=3)
-    half, rest, unused, _ = figure.axes
-    assert half.get_title() == "half" and half.get_xlabel() == "$y_1$" and not unused.axison
+    half, rest, _ = figure.axes
+    assert half.get_title() == "half" and half.get_xlabel() == "$y_1$"
     assert np.allclose(half.collections[0].get_array(), ignbook.plots.drift_grid(halve)[1])
     assert (rest.collections[0].get_array() == 0).all()
     assert np.allclose(half.collections[1].get_offsets(), x)
+
+
+def test_panels_have_labels_where_no_neighbour_has_them():
+    """Three in rows of two: below the second is nothing."""
+    figure = ignbook.plots.drift_maps({name: halve for name in "abc"}, torch.zeros(1, 2), columns=2)
+    *axes, unused, _ = figure.axes
+    assert [(ax.get_xlabel(), ax.get_ylabel()) for ax in axes] == [("", "$y_2$"), ("$y_1$", ""), ("$y_1$", "$y_2$")]
+    figure.canvas.draw()
+    shown = [[any(label.get_visible() for label in axis.get_ticklabels()) for axis in (ax.xaxis, ax.yaxis)] for ax in axes]
+    assert shown == [[False, True], [True, False], [True, True]] and not unused.axison
 
 
 def test_forces_point_where_the_gradients_do():
@@ -201,6 +211,9 @@ def test_a_player_carries_its_frames_and_values():
     again = ignbook.plots.player(frames, [0, 0.5, 1], "noise σ", alt="a grey square").data
     other = ignbook.plots.player(frames, [0, 1, 2], "again", alt="again").data
     assert again == html and re.search(r'id="([^"]+)"', html)[1] != re.search(r'id="([^"]+)"', other)[1]
+    assert "pixelated" in ignbook.plots.player(frames[:2], [0, 1], "noise", alt="letters").data
+    written = ignbook.plots.frame(ignbook.plots.images(torch.zeros(1, 1, 2, 2), title="letters").figure)
+    assert "pixelated" not in ignbook.plots.player([frames[0], written], [0, 1], "noise", alt="letters").data
     records = ignbook.plots.from_text(repr(player))
     assert records[0] == {"player": ["noise σ"], "values": [["0", "0.5", "1"]]}
     assert records[1:] == [{"frame": 0}, *frames[0].summary, {"frame": 1}, *frames[1].summary, {"frame": 2}]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +15,7 @@ from ignbook.checks import door
 
 DATA, SOURCE, GENERATED, REFINED = "#2f6db3", "#9aa0a6", "#e07b39", "#3a9a5f"
 DRIFT = "#b5367a"  # one colour out of "magma", for drift drawn as a line
+WIDEST = 7.2  # inches of a row of images
 COLOURS = {"x": DATA, "z": SOURCE, "fz": GENERATED, "ffz": REFINED}
 
 
@@ -24,11 +26,40 @@ def _legend_above(figure, handles: dict | None = None, fontsize: float = 9) -> N
     figure.legend(handles.values(), handles, ncols=len(handles), loc="outside upper center", fontsize=fontsize)
 
 
+def _shades(n: int) -> np.ndarray:
+    """n colours from dark to middling, (n, 4): apart from each other on white, and on black, where pages turn light and dark round."""
+    return plt.get_cmap("magma")(np.linspace(0.08, 0.66, n))
+
+
+def _panels(n: int, columns: int, size: tuple[float, float], more: tuple[float, float], **shared):
+    """A figure with n axes in rows of up to `columns`, each of `size` inches and `more` around all: (figure, axes (rows, columns))."""
+    checks.between("the number of columns", columns, 1)
+    columns = min(columns, n)
+    rows = -(-n // columns)
+    figsize = (size[0] * columns + more[0], size[1] * rows + more[1])
+    figure, axes = plt.subplots(rows, columns, figsize=figsize, squeeze=False, **shared)
+    for ax in axes.flat[n:]:
+        ax.set_axis_off()
+    return figure, axes
+
+
+def _label_outer(axes, n: int) -> None:
+    """Leave labels to the first of each row and the last of each column of n axes that share both."""
+    columns = axes.shape[1]
+    for i, ax in enumerate(axes.flat[:n]):
+        if i % columns:
+            ax.set_ylabel("")
+        if i + columns < n:
+            ax.set_xlabel("")
+        ax.tick_params(labelleft=i % columns == 0, labelbottom=i + columns >= n)
+
+
 @door
-def images(x: Tensor, columns: int = 8, ax=None, title: str = ""):
-    """A grid of images (n, C, H, W) in [-1, 1]."""
+def images(x: Tensor, columns: int = 8, ax=None, title: str = "", size: float = 0.75):
+    """A grid of images (n, C, H, W) in [-1, 1], of `size` inches each where there is no `ax` yet."""
+    checks.between("the size of an image", size, 0.05)
     grid = _grid(x, columns).permute(1, 2, 0).numpy()
-    ax = ax or plt.subplots(figsize=(columns * 0.75, -(-len(x) // columns) * 0.75))[1]
+    ax = ax or plt.subplots(figsize=(columns * size, -(-len(x) // columns) * size))[1]
     ax.imshow(grid).set_gid(str(min(columns, len(x))))  # a narrow page may break the rows (`pictures.places`)
     ax.set_axis_off()
     ax.set_title(title)
@@ -74,25 +105,25 @@ def panels(rows: dict[str, dict[str, list]], size: float = 1.75, limit: float = 
 @door
 def gallery(cells: dict[str, list], columns: int = 3, size: float = 2.1, limit: float = 1.9, dots: float = 2.5):
     """Named scatter plots, {title: [(points (n, 2), role), ...]}, in rows of `columns`; the axes are shared."""
-    checks.between("the number of columns", columns, 1)
     checks.between("the size of a panel", size, 0.05)
-    figure, axes = plt.subplots(-(-len(cells) // columns), columns, figsize=(size * columns + 0.3, (size + 0.15) * -(-len(cells) // columns)),
-                                sharex=True, sharey=True, squeeze=False)  # fmt: skip
-    for ax in axes.flat[len(cells) :]:
-        ax.set_axis_off()
+    figure, axes = _panels(len(cells), columns, (size, size + 0.15), (0.3, 0), sharex=True, sharey=True)
     for ax, (name, cell) in zip(axes.flat, cells.items()):
         for y, role in cell:
             points(y, role, ax, dots, limit=limit)
         ax.set_title(name)
-        ax.label_outer()
+    _label_outer(axes, len(cells))
     return figure
 
 
 @door
 def rows_of_images(rows: dict[str, Tensor], columns: int = 10, size: float = 0.62, titles: list[str] | None = None):
-    """One row of images for each name: {name: (n, C, H, W) in [-1, 1]}; the first `columns` are shown, titles above them."""
+    """One row of images for each name: {name: (n, C, H, W) in [-1, 1]}; the first `columns` are shown, titles above them.
+
+    size: inches of an image, less in a row of many, beside which the names would be small on a page.
+    """
     checks.between("the number of columns", columns, 1)
     checks.between("the size of an image", size, 0.05)
+    size = min(size, WIDEST / columns)
     figure, axes = plt.subplots(len(rows), 1, figsize=(columns * size + 1.1, len(rows) * (size + 0.05)), squeeze=False)
     for ax, (name, x) in zip(axes[:, 0], rows.items()):
         images(x[:columns], columns, ax)

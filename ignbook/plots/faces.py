@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ignbook import checks
 from ignbook.checks import door
-from ignbook.plots.base import DATA, DRIFT, GENERATED, REFINED, SOURCE, _legend_above
+from ignbook.plots.base import DATA, DRIFT, GENERATED, REFINED, SOURCE, _legend_above, _panels, _shades
 
 # the clean image is data and the projections are generated; what goes in is hollow, the denoiser black
 PROJECTORS = {
@@ -66,7 +66,7 @@ def _numbers(ax, values: np.ndarray, names: list[str], title: str, shade: np.nda
     shown = ax.imshow(shade, aspect="auto", **colours)
     for (i, j), value in np.ndenumerate(values):
         text = f"{value:.2f}".replace("0.", ".").replace("-.00", ".00")
-        ax.text(j, i, text, ha="center", va="center", fontsize=7, color="white" if abs(shade[i, j]) > dark else "black")
+        ax.text(j, i, text, ha="center", va="center", fontsize=8, color="white" if abs(shade[i, j]) > dark else "black")
     ax.set_xticks(range(len(names)), names, rotation=50, ha="right", rotation_mode="anchor", fontsize=8)
     ax.set_title(title, fontsize=9)
     ax.tick_params(length=0)
@@ -144,8 +144,8 @@ def radii(draws: Tensor, real: Tensor, paths: dict[str, Tensor]):
     and of real images (blue), (n,) each."""
     draws, real = checks.floats(draws, "n", "the radii"), checks.floats(real, "n", "the radii")
     paths = {name: checks.floats(values, "steps, n", "the radii") for name, values in paths.items()}
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.0), sharey=True, width_ratios=(1.7, 1))
-    for (name, values), shade in zip(paths.items(), plt.get_cmap("magma")(np.linspace(0.1, 0.75, len(paths)))):
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.4, 3.0), sharey=True, width_ratios=(1.5, 1))
+    for (name, values), shade in zip(paths.items(), _shades(len(paths))):
         t = np.linspace(0, 1, len(values))
         left.fill_between(t, values.amin(1), values.amax(1), color=shade, alpha=0.25, linewidth=0)
         left.plot(t, values.mean(1), color=shade, label=name, linewidth=1.8)
@@ -166,12 +166,10 @@ def changes(panels_: dict[str, dict[str, dict[str, float]]], columns: int = 3, t
 
     Where direction and attribute have one name, the change that was asked for, the cell has a frame.
     """
-    checks.between("the number of columns", columns, 1)
     first = next(iter(panels_.values()))
-    lines, names = -(-len(panels_) // columns), list(next(iter(first.values())))
-    size = (0.42 * len(names) * min(columns, len(panels_)) + 1.5, lines * (0.3 * len(first) + 1.05))
-    figure, axes = plt.subplots(lines, min(columns, len(panels_)), figsize=size, sharex=True, sharey=True, squeeze=False,
-                                layout="constrained")  # fmt: skip
+    names = list(next(iter(first.values())))
+    size = 0.36 * len(names), 0.3 * len(first) + 1.05
+    figure, axes = _panels(len(panels_), columns, size, (1.5, 0), sharex=True, sharey=True, layout="constrained")
     figure.get_layout_engine().set(wspace=0.15)
     for ax, (title, rows) in zip(axes.flat, panels_.items()):
         values = np.array([[row[name] for name in names] for row in rows.values()])
@@ -179,7 +177,5 @@ def changes(panels_: dict[str, dict[str, dict[str, float]]], columns: int = 3, t
         for i, j in ((i, names.index(row)) for i, row in enumerate(rows) if row in names):
             ax.add_patch(plt.Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, edgecolor="black", linewidth=1.6))
         ax.set_yticks(range(len(rows)), rows, fontsize=8)
-    for ax in axes.flat[len(panels_) :]:
-        ax.set_axis_off()
     figure.colorbar(shown, ax=axes, label="change, share of the range", fraction=0.03, pad=0.02)
     return figure

@@ -12,7 +12,7 @@ import ignbook.checkpoints
 import ignbook.data
 from ignbook import checks
 from ignbook.checks import door
-from ignbook.plots.base import DATA, GENERATED, _grid, _legend_above, images
+from ignbook.plots.base import DATA, GENERATED, _grid, _legend_above, _panels, images
 
 REPORT = {  # measures of `ignbook.metrics.score` -> decimals, and how far a value is from that of real data, 0 to 1
     "FD": (0, lambda v, real: np.log10(max(v / real, 1)) / 2),
@@ -28,7 +28,7 @@ REPORT = {  # measures of `ignbook.metrics.score` -> decimals, and how far a val
 
 
 @door
-def report_card(kinds: dict[str, tuple[Tensor, dict]], shown: int = 8):
+def report_card(kinds: dict[str, tuple[Tensor, dict]], shown: int = 6):
     """Generators down, measures across: {name: (samples (n, C, H, W), row of `score`)}, the first of them real data.
 
     A strip of samples, then each measure as a number on a colour that says how far it is from that of real data.
@@ -38,7 +38,7 @@ def report_card(kinds: dict[str, tuple[Tensor, dict]], shown: int = 8):
     }
     real = next(iter(rows.values()))
     far = np.array([[np.clip(off(row[name], real[name]), 0, 1) for name, (_, off) in REPORT.items()] for row in rows.values()])
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10.2, 0.48 * len(rows) + 1.0), width_ratios=(1.0, 1.9))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 0.45 * len(rows) + 1.0), width_ratios=(1.0, 1.9))
     strip = torch.cat([x[:shown] for x, _ in kinds.values()])
     side = strip.shape[-1] + 2  # make_grid frames each image by 2 pixels
     left.imshow(_grid(strip, shown).permute(1, 2, 0).numpy(), aspect="auto").set_gid(str(shown))
@@ -48,6 +48,7 @@ def report_card(kinds: dict[str, tuple[Tensor, dict]], shown: int = 8):
     for ax in (left, right):
         ax.spines[:].set_visible(False)
     shades = right.imshow(far, cmap="Reds", vmin=0, vmax=1.25, aspect="auto")
+    shades.set_gid(str(len(REPORT)))  # a narrow page may part the columns, whose names stand upright
     for i, row in enumerate(rows.values()):
         for j, (name, (digits, _)) in enumerate(REPORT.items()):
             right.text(
@@ -59,7 +60,7 @@ def report_card(kinds: dict[str, tuple[Tensor, dict]], shown: int = 8):
                 fontsize=8,
                 color="white" if far[i, j] > 0.8 else "black",
             )
-    right.set_xticks(range(len(REPORT)), REPORT, rotation=35, ha="left", rotation_mode="anchor")
+    right.set_xticks(range(len(REPORT)), REPORT, rotation=90)
     right.set_yticks([])
     right.tick_params(length=0, top=False, labeltop=True, bottom=False, labelbottom=False)
     bar = figure.colorbar(shades, ax=right, ticks=[0, 1], fraction=0.03, pad=0.02)
@@ -97,7 +98,7 @@ def size_bias(
 @door
 def birthdays(found: dict[str, tuple], columns: int = 3):
     """{name: (`ignbook.metrics.Birthday`, samples (n, C, H, W), colour)}: probability of a repetition, and the closest pairs."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.2), width_ratios=(2.2, 1))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.4, 3.2), width_ratios=(1.8, 1))
     for name, (birthday, _, colour) in found.items():
         dealt = birthday.dealt.sort().values.numpy()
         share = np.arange(1, len(dealt) + 1) / len(dealt)
@@ -120,7 +121,7 @@ def birthdays(found: dict[str, tuple], columns: int = 3):
 @door
 def cumulative(kinds: dict[str, tuple[Tensor, str]], label: str):
     """Share of values below t, against t: {name: (values (n,), colour)}."""
-    figure, ax = plt.subplots(figsize=(6, 3))
+    figure, ax = plt.subplots(figsize=(4.6, 3))
     for name, (values, colour) in kinds.items():
         t = checks.floats(values, "n", "the values").sort().values.numpy()
         ax.plot(
@@ -162,14 +163,14 @@ def strengths(rows: dict[float, dict]):
     for ax in (left, right):
         ax.axvline(0, color="0.7", linewidth=0.8, zorder=0)
         ax.set_xlabel("blur $\\leftarrow$ strength $\\rightarrow$ noise")
-    left.legend(fontsize=8, ncols=3, loc="upper center")
+    _legend_above(figure, fontsize=8)
     return figure
 
 
 @door
 def strength(x: Tensor, row: dict, real: dict, top_fd: float):
     """One frame of the slider: ten samples, and beside real data (a line) the measures of `score` as bars."""
-    figure, (above, below) = plt.subplots(2, 1, figsize=(6.4, 3.5), height_ratios=(1, 2.6))
+    figure, (above, below) = plt.subplots(2, 1, figsize=(5, 3.5), height_ratios=(1, 3.4))
     images(x[:10], 10, above)
 
     def lengths(row):
@@ -227,10 +228,8 @@ def runs_by_measure(lines: dict[str, list[dict[str, float]]], measures: list[str
     The name "real" is drawn as a blue line across.
     """
     names = [name for name in lines if name != "real"]
-    figure, axes = plt.subplots(
-        1, len(measures), figsize=(1.45 * len(measures) + 1.4, 0.34 * len(names) + 1.0), sharey=True, squeeze=False
-    )
-    for ax, measure in zip(axes[0], measures):
+    figure, axes = _panels(len(measures), 3, (1.7, 0.34 * len(names) + 0.8), (1.4, 0), sharey=True)
+    for ax, measure in zip(axes.flat, measures):
         for line in lines.get("real", [])[:1]:
             ax.axvline(line[measure], color=DATA, linewidth=1.4)
         for i, name in enumerate(names):
@@ -240,7 +239,8 @@ def runs_by_measure(lines: dict[str, list[dict[str, float]]], measures: list[str
         ax.locator_params(axis="x", nbins=3)
         ax.tick_params(axis="x", labelsize=8)
         ax.grid(axis="y", color="0.9")
-    axes[0, 0].set_yticks([-i for i in range(len(names))], names)
+    for ax in axes[:, 0]:
+        ax.set_yticks([-i for i in range(len(names))], names)
     return figure
 
 
@@ -252,9 +252,7 @@ def against_lambda(courses: dict[str, dict[float, list[dict]]], measures: dict[s
     line of real data.  The first course is drawn full, a second one dashed with open dots.
     """
     ratios = [ratio for runs in courses.values() for ratio in runs]
-    columns = min(len(measures), 3)
-    lines = -(-len(measures) // columns)
-    figure, axes = plt.subplots(lines, columns, figsize=(2.5 * columns, 2.4 * lines + 0.3), squeeze=False, layout="constrained")
+    figure, axes = _panels(len(measures), 3, (2.5, 2.4), (0, 0.3), layout="constrained")
     for ax, (key, label) in zip(axes.flat, measures.items()):
         ax.axvline(1, color="0.85", linewidth=6, zorder=0)
         if real and key in real:
@@ -271,8 +269,6 @@ def against_lambda(courses: dict[str, dict[float, list[dict]]], measures: dict[s
         else:
             ax.set_ylim(0, None)
         ax.set(xlabel="$\\lambda$ at the end", ylabel=label)
-    for ax in axes.flat[len(measures) :]:
-        ax.set_axis_off()
     _legend_above(figure, fontsize=8)
     return figure
 
@@ -285,7 +281,7 @@ def shares_against_bound(
     if not len(share) == len(real) == len(names) or picture.ndim not in (2, 3):
         raise ValueError(f"there are {len(share)} shares, {len(real)} real ones and {len(names)} names, and a picture "
                          f"{picture.shape}; give one of each for each class, and (H, W) or (H, W, 3).")  # fmt: skip
-    figure, (top, bottom) = plt.subplots(2, 1, figsize=(7, 3.4), height_ratios=(1, 1.9))
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(5.2, 3.6), height_ratios=(1, 2.4))
     top.imshow(picture, vmin=0, vmax=255)
     top.set_axis_off()
     bottom.bar(range(len(share)), share, color=GENERATED, label="$f(z)$")
@@ -294,5 +290,5 @@ def shares_against_bound(
     bottom.stairs(real, edges, color=DATA, label="real share")
     bottom.set(xticks=range(len(names)), xticklabels=names, xlabel="class, by the classifier", ylabel="share", ylim=(0, 1))
     bottom.set_title(f"$\\lambda$ = {ratio:g}")
-    bottom.legend(fontsize=8, loc="upper right")
+    _legend_above(figure, fontsize=8)
     return figure

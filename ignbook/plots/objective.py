@@ -10,7 +10,7 @@ from torch import Tensor, nn
 import ign_core
 from ignbook import checks, layers
 from ignbook.checks import door
-from ignbook.plots.base import DATA, GENERATED, REFINED, _legend_above
+from ignbook.plots.base import DATA, GENERATED, REFINED, _legend_above, _shades
 
 
 @door
@@ -109,7 +109,7 @@ def network(f: nn.Module, y: Tensor):
         for hook in hooks:
             hook.remove()
     shapes = [shape for before, shape in zip([(), *shapes], shapes) if shape != before]  # a layer within a layer says the same
-    figure, ax = plt.subplots(figsize=(7.2, 2.7))
+    figure, ax = plt.subplots(figsize=(4.8, 2.7))
     x, middle = 0.0, next(i for i, shape in enumerate(shapes) if np.prod(shape[1:]) <= 1)
     for i, shape in enumerate(shapes):
         side, wide = float(np.prod(shape[1:])) ** 0.25, 0.12 * (1 + shape[0]) ** 0.5
@@ -117,11 +117,13 @@ def network(f: nn.Module, y: Tensor):
         shade = "0.3" if i in (0, middle, len(shapes) - 1) else "0.82"  # the book's colours mean something else
         ax.add_patch(plt.Rectangle((x, -side / 2), wide, side, facecolor=shade))
         text = f"code\n{shape[0]}" if i == middle else f"{shape[0]}×{shape[1]}²"
-        ax.text(x + wide / 2, -side / 2 - 0.25, text, ha="center", va="top", fontsize=9)
-        x += wide + 1.35
+        low = -3.9 if i % 2 else -3.0  # neighbours have no room beside each other
+        ax.plot([x + wide / 2] * 2, [-side / 2, low + 0.1], color="0.82", linewidth=0.8)
+        ax.text(x + wide / 2, low, text, ha="center", va="top", fontsize=9)
+        x += wide + 0.55
     for k, name in enumerate(("$y$", "$f(y)$")):
-        ax.text((0, x - 1.35)[k], 3.1, name, ha=("left", "right")[k], fontsize=12)
-    ax.set(xlim=(-0.4, x - 0.9), ylim=(-4.2, 3.7))
+        ax.text((0, x - 0.55)[k], 3.1, name, ha=("left", "right")[k], fontsize=12)
+    ax.set(xlim=(-0.7, x + 0.2), ylim=(-5.2, 3.7))
     ax.set_axis_off()
     return figure
 
@@ -151,7 +153,7 @@ def clamp_curves(factors: tuple = (0.5, 1.5), limit: float = 1.0):
     checks.between("the limit", limit, 1e-6)
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.7))
     error = torch.linspace(0, 3, 200)
-    for a, shade in zip((*factors, None), plt.get_cmap("magma")(np.linspace(0.75, 0.1, len(factors) + 1))):
+    for a, shade in zip((*factors, None), _shades(len(factors) + 1)[::-1]):
         value, slope = ign_core.clamped(error, torch.full_like(error, limit), a)
         for ax, values in ((left, value), (right, slope)):
             ax.plot(error, values, color=shade, label=f"$a$ = {a}" if a else "no clamp")
@@ -165,7 +167,7 @@ def clamp_curves(factors: tuple = (0.5, 1.5), limit: float = 1.0):
 def seeds(scores: dict[str, list[dict[str, float]]]):
     """Dots, one for each seed: {row: [{measure: share in [0, 1]}, one for each seed]}; a panel for each measure."""
     measures = list(next(iter(scores.values()))[0])
-    figure, axes = plt.subplots(1, len(measures), figsize=(8.4, 0.3 * len(scores) + 0.9), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(measures), figsize=(7.2, 0.3 * len(scores) + 0.9), sharey=True, squeeze=False)
     for ax, measure in zip(axes[0], measures):
         for i, three in enumerate(scores.values()):
             ax.plot([score[measure] for score in three], [-i] * len(three), "o", color=GENERATED, markersize=5, alpha=0.7)

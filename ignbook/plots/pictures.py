@@ -65,9 +65,10 @@ def bundle(figure) -> tuple[dict[str, str], dict[str, dict]]:
 
 
 class Frame(bytes):
-    """The bytes of a picture; `summary`: the records of what it shows."""
+    """The bytes of a picture; `summary`: the records of what it shows; `of_images`: nothing is written in it."""
 
     summary: list[dict]
+    of_images: bool
 
 
 @door
@@ -89,7 +90,7 @@ def frame(shown: Tensor | Figure, columns: int = 8) -> Frame:
         if len(files[-1]) < LARGEST:
             break
     found = Frame(min(files, key=len))
-    found.summary = records
+    found.summary, found.of_images = records, isinstance(shown, Tensor)
     return found
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ignbook import checks
 from ignbook.checks import door
-from ignbook.plots.base import DATA, GENERATED, REFINED, SOURCE, points
+from ignbook.plots.base import DATA, GENERATED, REFINED, SOURCE, _label_outer, _legend_above, _panels, points
 
 
 @door
@@ -46,20 +46,14 @@ def _drift_map(ax, f, top: float, n: int = 121):
 @door
 def drift_maps(maps: dict[str, object], x: Tensor, columns: int = 3, top: float = 1.5):
     """One drift map for each {title: f}, with the data x (n, 2) drawn on it; one scale of colours for all."""
-    checks.between("the number of columns", columns, 1)
     x = checks.floats(x, "n, 2", "the data")
-    lines = -(-len(maps) // columns)
-    figure, axes = plt.subplots(
-        lines, columns, figsize=(2.5 * columns + 0.9, 2.5 * lines), sharex=True, sharey=True, squeeze=False
-    )
+    figure, axes = _panels(len(maps), columns, (2.5, 2.5), (0.9, 0), sharex=True, sharey=True)
     for ax, (name, f) in zip(axes.flat, maps.items()):
         shown = _drift_map(ax, f, top)
         ax.scatter(*x.T, s=1.5, color=DATA, linewidths=0)
         ax.set(aspect="equal", xlabel="$y_1$", ylabel="$y_2$")
         ax.set_title(name, fontsize=9)
-        ax.label_outer()
-    for ax in axes.flat[len(maps) :]:
-        ax.set_axis_off()
+    _label_outer(axes, len(maps))
     figure.colorbar(shown, ax=axes, label="$|f(y) - y|$", extend="max")
     return figure
 
@@ -181,8 +175,7 @@ def against_ratio(rows: list[dict], measures: dict[str, str], manifolds: tuple[s
             ax.set(title=name if i == 0 else "", ylabel=label if j == 0 else "",
                    xlabel="$\\lambda$" if i + 1 == len(measures) else "")  # fmt: skip
             ax.set_ylim(0, 1.15 * max([r[key] for r in rows] + [b["real"].get(key, 0) for b in baselines.values()]))
-    labels = {label: handle for ax in axes.flat for handle, label in zip(*ax.get_legend_handles_labels())}
-    figure.legend(labels.values(), labels, loc="outside lower center", ncols=5, columnspacing=1.2, handletextpad=0.5)
+    _legend_above(figure)
     return figure
 
 
@@ -201,13 +194,12 @@ def part_kept(rows: list[dict], x: Tensor, shares: tuple[float, float]):
         points(x, "x", ax, 2, "data $x$", 1.5)
         points(torch.tensor(drawn[share]), "fz", ax, 4, "$f(z)$ of the part", 1.5)
         ax.set(title=f"share {share:g}", xlabel="", ylabel="")
-    axes[0].legend(loc="lower left", fontsize=7, markerscale=2, borderpad=0.2, handletextpad=0.1)
     place = sorted({(row["share"], row["bound"]) for row in rows})
     axes[2].plot(*zip(*place), "--", color="black", linewidth=1, label="the most that may stay")
     axes[2].plot([row["share"] for row in rows], [row["on the smaller ring"] for row in rows], "o", color=GENERATED,
                  markersize=5, alpha=0.5, label="stays, a dot for each seed")  # fmt: skip
     axes[2].set(xlabel="share of the part, $\\pi$", ylabel="share of it on the small ring", ylim=(-0.06, 1.12))
-    axes[2].legend(loc="center left", fontsize=7)
+    _legend_above(figure)
     return figure
 
 

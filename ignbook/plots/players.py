@@ -40,13 +40,14 @@ def player(frames: list[bytes], values: list, label: str, alt: str, width: int =
     name = f"player-{hashlib.md5(json.dumps([labels, texts, alt]).encode()).hexdigest()[:8]}"
     kinds = ["webp" if frame[8:12] == b"WEBP" else "png" for frame in frames]
     urls = [f"data:image/{kind};base64,{base64.b64encode(frame).decode()}" for kind, frame in zip(kinds, frames)]
+    crisp = ";image-rendering:pixelated" if all(getattr(frame, "of_images", False) for frame in frames) else ""  # not letters
     sliders = "\n".join(f"""<div style="display:flex;gap:.7em;align-items:center">
 <label for="{name}-{i}">{html.escape(text)}</label>
 <input id="{name}-{i}" type="range" min="0" max="{len(of) - 1}" value="0" aria-valuetext="{html.escape(of[0])}" style="flex:1">
 <output for="{name}-{i}" aria-live="polite" style="min-width:4em">{html.escape(of[0])}</output></div>"""
                         for i, (of, text) in enumerate(zip(texts, labels)))  # fmt: skip
     data = f"""<div id="{name}" class="ign-player" style="max-width:{width}px">
-<img src="{urls[0]}" alt="{html.escape(alt)}" style="width:100%;image-rendering:pixelated">
+<img src="{urls[0]}" alt="{html.escape(alt)}" style="width:100%{crisp}">
 {sliders}</div>
 <script>(() => {{
   const box = document.getElementById("{name}"), values = {_script(texts)}, urls = {_script(urls)};

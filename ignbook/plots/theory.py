@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from ignbook.checks import door
-from ignbook.plots.base import DATA, DRIFT, GENERATED, REFINED, SOURCE, _legend_above
+from ignbook.plots.base import DATA, DRIFT, GENERATED, REFINED, SOURCE, _legend_above, _shades
 
 
 @door
@@ -81,7 +81,7 @@ def phase_diagram(rows: list[dict]):
 def generator_losses(q: list, curves: dict[str, list], p_x: float, ceilings: list[str]):
     """F on two points against q = P(first), one panel for each choice of M.  curves: {label: one (n,) for each panel}."""
     figure, axes = plt.subplots(1, len(ceilings), figsize=(4.3 * len(ceilings), 3), sharey=True, squeeze=False)
-    shades = plt.get_cmap("magma")(np.linspace(0.15, 0.8, len(curves)))
+    shades = _shades(len(curves))
     for i, (ax, title) in enumerate(zip(axes[0], ceilings)):
         for (label, values), shade in zip(curves.items(), shades):
             ax.plot(q, values[i], color=shade, label=label)
@@ -142,7 +142,7 @@ def plays(y: list, p_x: list, laws: dict[str, np.ndarray], start: list):
 def overlaps(histories: dict[str, np.ndarray], ratios: list, ends: list):
     """Left: overlap with the data over the steps, {label: (steps,)}.  Right: at the end, (r,), against lambda (r,)."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3))
-    for (label, values), shade in zip(histories.items(), plt.get_cmap("magma")(np.linspace(0.1, 0.8, len(histories)))):
+    for (label, values), shade in zip(histories.items(), _shades(len(histories))):
         left.plot(1 + np.arange(len(values)), values, color=shade, label=label, linewidth=1)
     left.set(xlabel="step", ylabel="overlap with the data", xscale="log", ylim=(0, 1.05))
     left.legend(fontsize=8)
@@ -173,7 +173,7 @@ def orbits(paths: dict[str, np.ndarray]):
 @door
 def drifts_of_orbits(drifts: dict[str, list]):
     """Mean drift of f^k(z) over k, {name: (k + 1,)}; what is below 1e-5 is drawn there."""
-    figure, ax = plt.subplots(figsize=(5.6, 2.7))
+    figure, ax = plt.subplots(figsize=(4.8, 2.7))
     for (name, values), line in zip(drifts.items(), ("-o", "--s", ":^", "-.v")):
         ax.plot(np.maximum(values, 1e-5), line, color=DRIFT, markersize=3.5, linewidth=1, label=name)
     ax.set(xlabel="$k$", ylabel="mean drift of $f^k(z)$", yscale="log", ylim=(5e-6, 10))
@@ -184,8 +184,8 @@ def drifts_of_orbits(drifts: dict[str, list]):
 @door
 def clamped_responses(excess: list, curves: dict[str, np.ndarray]):
     """The outer player's best drift against lambda P / P_x: excess (n,), {label: drift (n,)}."""
-    figure, ax = plt.subplots(figsize=(5.2, 2.8))
-    for (label, values), shade in zip(curves.items(), plt.get_cmap("magma")(np.linspace(0.1, 0.8, len(curves)))):
+    figure, ax = plt.subplots(figsize=(4.6, 2.8))
+    for (label, values), shade in zip(curves.items(), _shades(len(curves))):
         ax.plot(excess, values, color=shade, label=label)
     ax.set(xlabel="$\\lambda P_\\theta(y) / P_x(y)$", ylabel="best drift $\\delta(y)$", ylim=(-0.04, 1.3))
     ax.legend(fontsize=8, loc="upper center", ncols=len(curves))

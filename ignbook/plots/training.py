@@ -9,13 +9,13 @@ from torch import Tensor
 
 from ignbook import checks
 from ignbook.checks import door
-from ignbook.plots.base import DATA, DRIFT, GENERATED, REFINED, _legend_above
+from ignbook.plots.base import DATA, DRIFT, GENERATED, REFINED, _legend_above, _shades
 
 
 @door
 def history(rows: list[dict], ax=None):
     """The three terms over the steps, from a model card's history."""
-    ax = ax or plt.subplots(figsize=(6, 3))[1]
+    ax = ax or plt.subplots(figsize=(4.6, 2.8))[1]
     for term, colour in (("reconstruction", DATA), ("idempotence", REFINED), ("tightness", GENERATED)):
         ax.plot([r["step"] for r in rows], [r[term] for r in rows], color=colour, label=term)
     ax.set(xlabel="step", ylabel="mean over the batch (D)", yscale="log")
@@ -87,7 +87,7 @@ def courses(
     lines: {key: {name: height}}.  across: the key of the rows that the abscissa shows.
     """
     figure, axes = plt.subplots(1, len(measures), figsize=(4.3 * len(measures), 2.9), squeeze=False)
-    shades = plt.get_cmap("magma")(np.linspace(0.1, 0.8, len(runs)))
+    shades = _shades(len(runs))
     for ax, (key, label) in zip(axes[0], measures.items()):
         for (name, rows), shade, mark in zip(runs.items(), shades, ("o-", "s--", "^-.", "v:", "D-", "P--")):
             steps, values = [r[across] for r in rows], [r[key] for r in rows]
@@ -133,7 +133,7 @@ def spectra(kinds: dict[str, tuple[Tensor, str]]):
 
     The first line is drawn wide, so that it is seen below one that coincides with it.
     """
-    figure, ax = plt.subplots(figsize=(5.5, 3))
+    figure, ax = plt.subplots(figsize=(4.6, 3))
     for i, (label, (x, colour)) in enumerate(kinds.items()):
         power = torch.fft.fft2(checks.images(x, limit=np.inf).double(), norm="ortho").abs().square().mean((0, 1))  # (H, W)
         side = power.shape[-1]
@@ -151,7 +151,7 @@ def class_shares(kinds: dict[str, tuple[list[float], str]], names: Sequence[str]
     """Bars of class shares, {label: (share of each class, colour)}, with the uniform share as a line."""
     if any(len(share) != len(names) for share, _ in kinds.values()):
         raise ValueError(f"there are {len(names)} names; give one for each share.")
-    figure, ax = plt.subplots(figsize=(6, 2.6))
+    figure, ax = plt.subplots(figsize=(4.6, 2.6))
     width = 0.8 / len(kinds)
     for i, (label, (share, colour)) in enumerate(kinds.items()):
         ax.bar(np.arange(len(share)) + (i - (len(kinds) - 1) / 2) * width, share, width, color=colour, label=label)
