@@ -214,11 +214,20 @@ def broken(picture: Image.Image, at: list[list], scale: float = 1.0) -> Image.Im
         row = picture.crop((0 if start == first else start, 0, stop, picture.height))
         if not own:
             row = _blank(picture, first + stop - start, picture.height)
-            row.paste(names, (0, 0))
+            for above, below in _bands(at, first, picture.height):
+                if any(above <= top < below and left < stop and right > start for left, top, right, *_ in at):
+                    row.paste(names.crop((0, above, first, below)), (0, above))
             row.paste(picture.crop((start, 0, stop, picture.height)), (first, 0))
         rows.append(row)
     column = _column(picture, rows, 0)
     return column if column.height <= HIGHEST else None
+
+
+def _bands(at: list[list], first: int, height: int) -> list[tuple[int, int]]:
+    """Heights that go with each of the axes on the left, parted in the middle between them."""
+    own = sorted((top, bottom) for left, top, _, bottom, *_ in at if left == first)
+    parts = [0, *((above[1] + below[0]) // 2 for above, below in pairwise(own)), height]
+    return list(pairwise(parts))
 
 
 def _parted(edges: list[int], first: int, end: int, room: float) -> list[tuple[int, int]]:

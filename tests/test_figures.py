@@ -205,6 +205,18 @@ def test_a_map_is_parted_from_the_next_one_and_not_from_its_bar(figures):
     assert (narrow[140:148, 30:46] == 90).any(), "the second has no labels of its own, so it gets those of the first"
 
 
+def test_a_row_that_ends_before_a_piece_begins_leaves_no_labels_in_it(figures):
+    pixels = np.full((200, 330, 3), 255, np.uint8)
+    at = [[60, 10, 160, 90, "picture", 1], [200, 10, 300, 90, "picture", 1], [60, 110, 160, 190, "picture", 1]]
+    for i, (left, top, right, bottom, *_) in enumerate(at):
+        pixels[top:bottom, left:right] = 40 * (i + 1)
+    for top in (40, 140):  # at both ordinates
+        words(pixels, 30, top, 3)
+    narrow = np.asarray(figures.broken(Image.fromarray(pixels), at, scale=0.8))
+    assert [(narrow == 40 * i).all(2).sum() for i in (1, 2, 3)] == [8000, 8000, 8000]
+    assert [bool((narrow[top : top + 8, 30:46] == 90).any()) for top in (40, 140, 240, 340)] == [True, True, True, False]
+
+
 def unbroken():
     return {"narrow": (*rows_of_pictures(4), 1.0), "nothing to read": (*rows_of_pictures(label=False), 0.7),
             "a title across": (*rows_of_pictures(title=True), 0.7)}  # fmt: skip

@@ -149,7 +149,7 @@ def radii(draws: Tensor, real: Tensor, paths: dict[str, Tensor]):
         t = np.linspace(0, 1, len(values))
         left.fill_between(t, values.amin(1), values.amax(1), color=shade, alpha=0.25, linewidth=0)
         left.plot(t, values.mean(1), color=shade, label=name, linewidth=1.8)
-    left.set(xlabel="position on the path, $t$", ylabel="radius of $e$, in units of $\\sqrt{d}$", ylim=(0.4, 1.6))
+    left.set(xlabel="position on the path, $t$", ylabel="radius of $e$ over $\\sqrt{d}$", ylim=(0.4, 1.6))
     left.legend(fontsize=8, loc="upper left", ncols=len(paths))
     bins = np.linspace(0.4, 1.6, 61)
     for values, colour, name in ((draws, SOURCE, "draws"), (real, DATA, "real images")):

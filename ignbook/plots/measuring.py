@@ -107,8 +107,9 @@ def birthdays(found: dict[str, tuple], columns: int = 3):
         )
         left.plot([birthday.batch], [0.5], "o", color=colour, markersize=5)
     left.axhline(0.5, color="0.6", linewidth=0.8, linestyle=":")
-    left.set(xscale="log", xlabel="samples drawn", ylabel="probability of a near-duplicate", ylim=(0, 1.02))
-    left.legend(title="support", loc="upper left", bbox_to_anchor=(0, 1))
+    left.set(xscale="log", xlabel="samples drawn", ylabel="probability of a near-duplicate", ylim=(0, 1.6))
+    left.set_yticks([0, 0.25, 0.5, 0.75, 1])
+    left.legend(title="support", loc="upper left")
     pairs = torch.cat([x[list(birthday.closest)] for birthday, x, _ in found.values()])
     images(pairs, 2, right)
     side = pairs.shape[-1] + 2

@@ -189,17 +189,19 @@ def part_kept(rows: list[dict], x: Tensor, shares: tuple[float, float]):
     drawn = {row["share"]: row["points"] for row in rows if "points" in row}
     if missing := [share for share in shares if share not in drawn]:
         raise ValueError(f"there are no points of the share {missing[0]}; give one of {', '.join(map(str, drawn))}.")
-    figure, axes = plt.subplots(1, 3, figsize=(8.4, 2.7), width_ratios=(1, 1, 1.35), layout="constrained")
+    figure, axes = plt.subplots(1, 3, figsize=(8.4, 2.9), width_ratios=(1, 1, 1.35), layout="constrained")
     for ax, share in zip(axes, shares):
-        points(x, "x", ax, 2, "data $x$", 1.5)
-        points(torch.tensor(drawn[share]), "fz", ax, 4, "$f(z)$ of the part", 1.5)
+        points(x, "x", ax, 2, limit=1.5)
+        points(torch.tensor(drawn[share]), "fz", ax, 4, limit=1.5)
         ax.set(title=f"share {share:g}", xlabel="", ylabel="")
     place = sorted({(row["share"], row["bound"]) for row in rows})
     axes[2].plot(*zip(*place), "--", color="black", linewidth=1, label="the most that may stay")
     axes[2].plot([row["share"] for row in rows], [row["on the smaller ring"] for row in rows], "o", color=GENERATED,
                  markersize=5, alpha=0.5, label="stays, a dot for each seed")  # fmt: skip
-    axes[2].set(xlabel="share of the part, $\\pi$", ylabel="share of it on the small ring", ylim=(-0.06, 1.12))
-    _legend_above(figure)
+    axes[2].set(xlabel="share of the part, $\\pi$", ylabel="share of it that stays", ylim=(-0.06, 1.12))
+    axes[2].legend(loc="center left", fontsize=8)
+    of = {"data $x$": DATA, "$f(z)$ of the part": GENERATED}
+    _legend_above(figure, {text: plt.Line2D([], [], color=colour, marker="o", linestyle="") for text, colour in of.items()})
     return figure
 
 
