@@ -344,9 +344,9 @@ def clamped(error: Tensor, limit: Tensor, clamp: float | None) -> tuple[Tensor, 
     """
     if clamp is None:
         return error, torch.ones_like(error)
-    ceiling = (clamp * limit).clamp_min(torch.finfo(limit.dtype).tiny ** 0.5)  # z may be a fixed point already
-    bent = torch.tanh(error / ceiling)
-    return ceiling * bent, (1 - bent.square()).detach()
+    bound = (clamp * limit).clamp_min(torch.finfo(limit.dtype).tiny ** 0.5)  # z may be a fixed point already
+    bent = torch.tanh(error / bound)
+    return bound * bent, (1 - bent.square()).detach()
 
 
 def mixes_samples(f: nn.Module) -> bool:

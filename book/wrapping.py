@@ -21,13 +21,13 @@ def keep_marks(app, doctree, docname: str) -> None:
         if not (opening or closing):
             continue
         kept = nodes.inline("", "", classes=["kept"])
-        parent.replace(formula, kept)
+        parent[at] = kept  # by place, because a paragraph may hold the same words twice
         if opening:
-            parent.replace(before, nodes.Text(before.astext()[: opening.start()]))
+            parent[at - 1] = nodes.Text(before.astext()[: opening.start()])
             kept += nodes.Text(opening[0])
         kept += formula
         if closing:
-            parent.replace(after, nodes.Text(after.astext()[closing.end() :]))
+            parent[at + 1] = nodes.Text(after.astext()[closing.end() :])
             kept += nodes.Text(closing[0])
 
 

@@ -131,7 +131,7 @@ EVERYDAY: dict[str, Callable[[Tensor], Tensor]] = {
 
 @_exercise(
     "01-1",
-    "apply each map twice by hand, say to 2 and -1; put the names of those that change nothing then into the set.",
+    "apply each map twice by hand, say to the row (2, -1). If the second application changes nothing, put the map's name into the set.",
     False,
 )
 def _everyday(answer: Any) -> str:
@@ -252,7 +252,7 @@ _SLOPES = {
 
 @_exercise(
     "02-2",
-    "`verify` has rejected none of five wrong rules so far. Idempotence may give a gradient to the inner f alone, and tightness to the "
+    "`verify` has rejected none of the five wrong rules that are tried. Idempotence may give a gradient to the inner f alone, and tightness to the "
     "outer f alone; begin by asserting that.",
 )
 def _routing(verify: Callable) -> str:
@@ -278,7 +278,7 @@ def _routing(verify: Callable) -> str:
             f"your `verify` accepts {name}; compare the gradient with a finite difference of the term's value.",
         )
     _require(all(heard.values()), "it raises without a sentence; say in the assertion what is wrong, and what to do.")
-    return "the right rule passes, and five wrong ones are caught, each with a sentence."
+    return "the right rule passes, and the five wrong ones that are tried are caught, each with a sentence."
 
 
 @_exercise(
@@ -299,7 +299,7 @@ def _follow(follow: Callable) -> str:
     _require(_close(found, 0.9 * old + 0.1 * new), "the average is to become decay times itself plus (1 - decay) times f.")
     follow(slow, f, 0.0)
     _require(_close(nn.utils.parameters_to_vector(slow.parameters()), new), "with a decay of 0 the average is f itself.")
-    return "it keeps a share `decay` of the average and takes the rest from f. Whether the game is calmer, runs have to say."
+    return "it keeps a share `decay` of the average and takes the rest from f. Only training runs can show whether the game is calmer."
 
 
 # ---------------------------------------------------------------------------------------------------------------- 3 theory

@@ -36,14 +36,14 @@ const DISTANCES = {
   },
 };
 
-const FLOOR = Math.sqrt(1.17549435e-38); // of the clamp's ceiling: z may be a fixed point already
+const FLOOR = Math.sqrt(1.17549435e-38); // of the bound of the clamp: z may be a fixed point already
 
 /** Smooth clamp of tightness, and its slope c; a: the clamp, or null. */
 export function clamped(error, limit, a) {
   if (a === null) return [error, 1];
-  const ceiling = Math.max(a * limit, FLOOR);
-  const bent = Math.tanh(error / ceiling);
-  return [ceiling * bent, 1 - bent * bent];
+  const bound = Math.max(a * limit, FLOOR);
+  const bent = Math.tanh(error / bound);
+  return [bound * bent, 1 - bent * bent];
 }
 
 /**

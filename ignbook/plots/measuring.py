@@ -229,7 +229,8 @@ def runs_by_measure(lines: dict[str, list[dict[str, float]]], measures: list[str
     The name "real" is drawn as a blue line across.
     """
     names = [name for name in lines if name != "real"]
-    figure, axes = _panels(len(measures), 3, (1.7, 0.34 * len(names) + 0.8), (1.4, 0), sharey=True)
+    columns, width = (3, 1.7) if len(names) <= 7 else (len(measures), 1.3)  # many runs need the height of a page once
+    figure, axes = _panels(len(measures), columns, (width, 0.3 * len(names) + 0.8), (1.4, 0), sharey=True)
     for ax, measure in zip(axes.flat, measures):
         for line in lines.get("real", [])[:1]:
             ax.axvline(line[measure], color=DATA, linewidth=1.4)
