@@ -917,7 +917,9 @@ def _near_pairs(near_pairs: Callable) -> str:
         given == right,
         f"in three classes there are {right} pairs, and you count {given}; pairs of two classes don't count.",
     )
-    return "each pair of one class counts once. Whether a threshold for each class is a better idea, these counts help to say."
+    return (
+        "each pair of one class counts once. These counts help you decide whether a threshold for each class is a better idea."
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------- 11 collapse
@@ -1035,4 +1037,4 @@ def _efficiency(efficiency: Callable) -> str:
     _require(not _close(found, 1 - wanted), "that is the share of time that is lost; the efficiency is what remains.")
     _require(_close(found, wanted), f"four devices work {wanted:.2f} of the time here, and you say {found:.2f}.")
     _require(at(4, bandwidth=1e12) > 0.99, "with a very fast connection hardly anything is lost.")
-    return "the more time a step takes, and the fewer parameters there are, the better it is shared out."
+    return "the longer a step takes and the fewer parameters there are, the more of the time a device computes."

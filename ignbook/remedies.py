@@ -22,8 +22,8 @@ import ignbook.projector
 def imle(f: nn.Module, x: Tensor, z: Tensor, fx: Tensor, fz: Tensor) -> Tensor:
     """Implicit maximum likelihood (Li and Malik 2018): every datum of the batch draws its nearest f(z) towards itself.
 
-    x, fz: (n, ...), (m, ...).  Returns (): mean over x of the L1 distance to the nearest f(z), nearest in L2.  What no
-    f(z) is near to is felt, so nothing can be dropped; and two data may share one f(z), which then lies between them.
+    x, fz: (n, ...), (m, ...).  Returns (): mean over x of the L1 distance to the nearest f(z), nearest in L2.  An x
+    with no f(z) near it costs something, so to drop it does.  If two x share one f(z), that comes to lie between them.
     """
     with torch.no_grad():
         nearest = torch.cdist(x.flatten(1), fz.flatten(1).to(x.dtype)).argmin(1)
