@@ -63,6 +63,8 @@ def test_panels_have_labels_where_no_neighbour_has_them():
     figure.canvas.draw()
     shown = [[any(label.get_visible() for label in axis.get_ticklabels()) for axis in (ax.xaxis, ax.yaxis)] for ax in axes]
     assert shown == [[False, True], [True, False], [True, True]] and not unused.axison
+    told = ignbook.plots.pictures.places(figure, figure.get_tightbbox())
+    assert [kind for *_, kind, _ in told] == ["picture"] * 3 + ["bar"]  # what is left empty is no place
 
 
 def test_forces_point_where_the_gradients_do():

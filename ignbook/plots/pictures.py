@@ -115,6 +115,8 @@ def places(figure, box) -> list[list]:
     """
     found = []
     for ax in figure.axes:
+        if not (ax.axison or ax.has_data()):  # a place in a grid that is left empty
+            continue
         left, bottom, right, top = ax.get_window_extent().extents / figure.dpi
         corners = [left - box.x0, box.y1 - top, right - box.x0, box.y1 - bottom]
         of_maps = (*ax.images, *(mesh for mesh in ax.collections if isinstance(mesh, QuadMesh)))
