@@ -23,6 +23,7 @@ GAP = 14  # CSS pixels between rows
 APART = 4  # CSS pixels of blank between panels, more than between letters
 HIGHEST = 16_383  # pixels of a WebP
 EDGE = 3  # pixels around axes that their frame may take
+TICK = 8  # CSS pixels beside axes that may be taken by marks without labels
 LIKE = 0.4  # widths of axes, the least over the largest: what differs more are the parts of one sketch
 
 
@@ -192,6 +193,8 @@ def broken(picture: Image.Image, at: list[list], scale: float = 1.0) -> Image.Im
     lefts = sorted(left for left, *_, kind, _ in at if kind != "bar")
     first, room = lefts[0], ROOM * scale
     ink, taken, inner = _ink(picture), np.zeros(picture.width, bool), set()
+    filled = ink.copy()
+    below_all = picture.height - int(np.flatnonzero(filled.any(1))[-1])
     for left, top, right, bottom, _, columns in at:
         across = range(max(left - EDGE, 0), right + EDGE)
         between = [left + round(i * (right - left) / columns) for i in range(1, columns)]
@@ -207,18 +210,24 @@ def broken(picture: Image.Image, at: list[list], scale: float = 1.0) -> Image.Im
     pieces = _parted(sorted(edges), first, picture.width, room - first)
     if len(pieces) < 2:
         return None
-    rows, names = [], picture.crop((0, 0, first, picture.height))
+    rows, names = [], picture.crop((0, 0, first - EDGE, picture.height))  # without the line of the first axes
     for start, stop in pieces:
         next_axes = min((left for left in lefts if left >= start), default=start)
-        own = start == first or (start not in inner and ink[:, start:next_axes].any())  # labels of an ordinate
+        labels = (
+            ink[top:bottom, start : max(left - round(TICK * scale), start)]
+            for left, top, _, bottom, *_ in at
+            if left == next_axes
+        )
+        own = start == first or (start not in inner and any(found.any() for found in labels))  # labels of an ordinate
         row = picture.crop((0 if start == first else start, 0, stop, picture.height))
         if not own:
             row = _blank(picture, first + stop - start, picture.height)
             for above, below in _bands(at, first, picture.height):
                 if any(above <= top < below and left < stop and right > start for left, top, right, *_ in at):
-                    row.paste(names.crop((0, above, first, below)), (0, above))
+                    row.paste(names.crop((0, above, names.width, below)), (0, above))
             row.paste(picture.crop((start, 0, stop, picture.height)), (first, 0))
-        rows.append(row)
+        end = int(np.flatnonzero(filled[:, start:stop].any(1))[-1]) + below_all  # its last row of panels may be empty
+        rows.append(row.crop((0, 0, row.width, end)))
     column = _column(picture, rows, 0)
     return column if column.height <= HIGHEST else None
 

@@ -198,6 +198,7 @@ def test_a_map_is_parted_from_the_next_one_and_not_from_its_bar(figures):
         pixels[top:bottom, left:right] = 40 * (i + 1)
     for left in (30, 350):  # at the first ordinate, and at the bar
         words(pixels, left, 40, 3)
+    pixels[60, 194:200] = 0  # a mark at the second one's
     narrow = np.asarray(figures.broken(Image.fromarray(pixels), at, scale=1.0))
     assert narrow.shape[0] == 200
     assert [(narrow == 40 * i).all(2).sum() for i in (1, 2, 3)] == [8000, 8000, 800]
