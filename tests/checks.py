@@ -1,12 +1,22 @@
 """Checks that several test modules share."""
 
+import importlib.util
 import re
 import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
+
+
+def script(path: Path):
+    """The module of a file that no package holds, such as the book's extensions."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def one_sentence(caught, at_most: int = 400) -> None:

@@ -7,7 +7,6 @@ import base64
 import functools
 import hashlib
 import http.server
-import importlib.util
 import io
 import os
 import re
@@ -19,6 +18,7 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import numpy as np
 import pytest
+from checks import script
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -444,10 +444,7 @@ def test_what_is_spoilt_on_paper_is_noticed(browser, broken):
 
 
 def load_vendor():
-    spec = importlib.util.spec_from_file_location("vendor", ROOT / "book" / "vendor.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script(ROOT / "book" / "vendor.py")
 
 
 @pytest.fixture

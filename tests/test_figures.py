@@ -1,6 +1,5 @@
 """book/figures.py: what pages make of a figure for narrow screens."""
 
-import importlib.util
 import io
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,6 +7,7 @@ from types import SimpleNamespace
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from checks import script
 from docutils import nodes
 from docutils.utils import new_document
 from PIL import Image, ImageDraw
@@ -19,10 +19,7 @@ SPOTS = {"red": (200, 30, 30), "green": (30, 150, 30), "blue": (30, 30, 200)}
 
 @pytest.fixture(scope="module")
 def figures():
-    spec = importlib.util.spec_from_file_location("figures", ROOT / "book" / "figures.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script(ROOT / "book" / "figures.py")
 
 
 def words(pixels, left, top, count):

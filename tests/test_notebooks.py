@@ -1,7 +1,6 @@
 """The form of the chapters.  That their outputs are those of a new run is nbval's part, in `make test`."""
 
 import ast
-import importlib.util
 import io
 import json
 import re
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from checks import code_and_solutions
+from checks import code_and_solutions, script
 
 import ignbook.notebooks
 import ignbook.plots
@@ -253,10 +252,7 @@ def test_the_repository_address_is_the_same_everywhere():
 
 def address_of_the_book():
     """book/address.py, which is no module of a package."""
-    spec = importlib.util.spec_from_file_location("address", ROOT / "book" / "address.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script(ROOT / "book" / "address.py")
 
 
 def test_the_first_cells_install_a_commit_of_this_history():

@@ -5,7 +5,6 @@ a failure.  What needs no browser is tested by node, in book/lab/test.
 """
 
 import base64
-import importlib.util
 import io
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from checks import opener, tab_to
+from checks import opener, script, tab_to
 from PIL import Image, ImageDraw
 from test_book import BARRIERS, LOCAL, PAPER, axe, browser, serve, static_problems, unavailable  # noqa: F401, two are fixtures
 
@@ -27,10 +26,7 @@ EQUAL = 2e-3  # a thousandth of the range [-1, 1]
 
 
 def load_weights():
-    spec = importlib.util.spec_from_file_location("weights", ROOT / "book" / "weights.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script(ROOT / "book" / "weights.py")
 
 
 MODELS = load_weights().names()

@@ -2,7 +2,6 @@
 
 import ast
 import graphlib
-import importlib.util
 import json
 import re
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from checks import script
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -93,9 +93,7 @@ def test_nothing_of_a_machine_is_committed():
 
 
 def test_the_readme_says_the_minutes_that_were_measured_on_idle_cores():
-    spec = importlib.util.spec_from_file_location("minutes", ROOT / "benchmarks" / "minutes.py")
-    minutes = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(minutes)
+    minutes = script(ROOT / "benchmarks" / "minutes.py")
     result = json.loads(minutes.OUT.read_text(encoding="utf-8"))
     assert f"{minutes.MARK}{minutes.sentence(result)}<!-- -->" in (ROOT / "README.md").read_text(encoding="utf-8")
     assert result["load before"] < 1 and set(result["seconds"]) == {"make book", "make test"}

@@ -1,10 +1,10 @@
 """book/wrapping.py: the marks around a formula stay with it, and no word moves."""
 
-import importlib.util
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from checks import script
 from docutils import nodes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -12,10 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="module")
 def wrapping():
-    spec = importlib.util.spec_from_file_location("wrapping", ROOT / "book" / "wrapping.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script(ROOT / "book" / "wrapping.py")
 
 
 def paragraph(*parts):
