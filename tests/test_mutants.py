@@ -128,17 +128,17 @@ MUTANTS = {
     ),
     # the clamp of both
     "the clamp's limit is the batch's mean": (
-        "ceiling = (clamp * limit)",
-        "ceiling = (clamp * limit.mean().expand_as(limit))",
+        "bound = (clamp * limit)",
+        "bound = (clamp * limit.mean().expand_as(limit))",
         [check_gradients, check_samples_apart],
     ),
     "the clamp bends the batch's mean": (
-        "bent = torch.tanh(error / ceiling)",
-        "bent = torch.tanh(error.mean() / ceiling)",
+        "bent = torch.tanh(error / bound)",
+        "bent = torch.tanh(error.mean() / bound)",
         [check_gradients, check_samples_apart],
     ),
     "the clamp forgets its factor": (
-        "return ceiling * bent,",
+        "return bound * bent,",
         "return limit * bent,",
         [check_gradients],
     ),
