@@ -12,6 +12,7 @@ import json
 from functools import reduce
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from docutils import nodes
@@ -184,8 +185,18 @@ def _edges(inked: np.ndarray, start: int, stop: int) -> tuple[int, int]:
     return start, stop
 
 
-def broken(picture: Image.Image, at: list[list], scale: float = 1.0) -> Image.Image | None:
-    """The picture with its rows broken to fit a narrow page, what stands on the left of them before each part; None: it stays whole, as one that would be too high does.
+class Piece(NamedTuple):
+    """Columns `start` to `stop` of a picture, down to row `end`; beside them from column `margin` on, in each of `rows`, what stands there."""
+
+    start: int
+    stop: int
+    end: int
+    margin: int
+    rows: list[tuple[int, int]]
+
+
+def pieces(picture: Image.Image, at: list[list], scale: float = 1.0) -> list[Piece]:
+    """Where its rows are broken to fit a narrow page; none: it stays whole, as one that would be too high does.
 
     at: `places`.  scale: pixels of the picture for each CSS pixel.  Rows are parted between images, and between axes where nothing
     else stands.
@@ -202,41 +213,47 @@ def broken(picture: Image.Image, at: list[list], scale: float = 1.0) -> Image.Im
         taken[[c for c in across if c not in between]] = True
         inner |= set(between)
     if picture.width <= room or not ink[:, :first].any():  # then nothing is too small to be read, or there is nothing to read
-        return None
+        return []
     blank = ~ink.any(0) & ~taken
     before_axes = [gap for gap in _runs(~taken) if gap[1] + EDGE in lefts[1:]]  # and not before a bar, which belongs to those
     gaps = [_widest(blank[slice(*gap)], gap[0], first=False) for gap in before_axes]
     edges = {c for c in inner if blank[c]} | {sum(gap) // 2 for gap in gaps if _length(gap) >= APART * scale}
-    pieces = _parted(sorted(edges), first, picture.width, room - first)
-    if len(pieces) < 2:
-        return None
-    rows, names = [], picture.crop((0, 0, first - EDGE, picture.height))  # without the line of the first axes
-    for start, stop in pieces:
-        next_axes = min((left for left in lefts if left >= start), default=start)
-        labels = (
-            ink[top:bottom, start : max(left - round(TICK * scale), start)]
-            for left, top, _, bottom, *_ in at
-            if left == next_axes
-        )
-        own = start == first or (start not in inner and any(found.any() for found in labels))  # labels of an ordinate
-        row = picture.crop((0 if start == first else start, 0, stop, picture.height))
-        if not own:
-            row = _blank(picture, first + stop - start, picture.height)
-            for above, below in _bands(at, first, picture.height):
-                if any(above <= top < below and left < stop and right > start for left, top, right, *_ in at):
-                    row.paste(names.crop((0, above, names.width, below)), (0, above))
-            row.paste(picture.crop((start, 0, stop, picture.height)), (first, 0))
+    found = []
+    for start, stop in _parted(sorted(edges), first, picture.width, room - first):
         end = int(np.flatnonzero(filled[:, start:stop].any(1))[-1]) + below_all  # its last row of panels may be empty
-        rows.append(row.crop((0, 0, row.width, end)))
-    column = _column(picture, rows, 0)
-    return column if column.height <= HIGHEST else None
+        if start == first:  # what stands on the left is its own
+            found.append(Piece(0, stop, end, 0, []))
+        elif start not in inner and _labelled(ink, at, start, round(TICK * scale)):
+            found.append(Piece(start, stop, end, 0, []))
+        else:
+            found.append(Piece(start, stop, end, first, _bands(at, first, start, stop, picture.height)))
+    return found if len(found) > 1 and sum(piece.end for piece in found) <= HIGHEST else []
 
 
-def _bands(at: list[list], first: int, height: int) -> list[tuple[int, int]]:
-    """Heights that go with each of the axes on the left, parted in the middle between them."""
+def broken(picture: Image.Image, found: list[Piece]) -> Image.Image:
+    """The pieces one below the other, each with what it repeats of the left."""
+    rows = []
+    for start, stop, end, margin, bands in found:
+        row = _blank(picture, margin + stop - start, end)
+        for above, below in bands:  # without the line of the first axes
+            row.paste(picture.crop((0, above, margin - EDGE, below)), (0, above))
+        row.paste(picture.crop((start, 0, stop, end)), (margin, 0))
+        rows.append(row)
+    return _column(picture, rows, 0)
+
+
+def _labelled(ink: np.ndarray, at: list[list], start: int, tick: int) -> bool:
+    """Whether the next axes from column `start` on have labels of an ordinate, which are more than marks of `tick` pixels."""
+    found = min((left for left, *_ in at if left >= start), default=start)
+    return any(ink[top:bottom, start : max(left - tick, start)].any() for left, top, _, bottom, *_ in at if left == found)
+
+
+def _bands(at: list[list], first: int, start: int, stop: int, height: int) -> list[tuple[int, int]]:
+    """Heights of the axes on the left, parted in the middle between them, of which something stands in columns `start` to `stop`."""
     own = sorted((top, bottom) for left, top, _, bottom, *_ in at if left == first)
     parts = [0, *((above[1] + below[0]) // 2 for above, below in pairwise(own)), height]
-    return list(pairwise(parts))
+    inside = [top for left, top, right, *_ in at if left < stop and right > start]
+    return [(above, below) for above, below in pairwise(parts) if any(above <= top < below for top in inside)]
 
 
 def _parted(edges: list[int], first: int, end: int, room: float) -> list[tuple[int, int]]:
@@ -278,10 +295,11 @@ def add_versions(app, doctree, docname: str) -> None:
                 narrow = _written(stacked(picture, scale) if cut else None, folder / f"narrow-{name}")
                 _show(image, up, name, narrow, scale)
                 continue
+            found = pieces(picture, at, scale) if cut else []
             kept = {"lossless": True} if image["uri"].endswith(".png") else {"quality": 75}
             stem = Path(name).stem
             for theme, version in (("light", picture.convert("RGB")), ("dark", light_on_dark(picture, at))):
-                narrow = _written(broken(version, at, scale) if cut else None, folder / f"narrow-{theme}-{stem}.webp", **kept)
+                narrow = _written(broken(version, found) if found else None, folder / f"narrow-{theme}-{stem}.webp", **kept)
                 file = name if theme == "light" else _written(version, folder / f"dark-{stem}.webp", **kept)
                 _show(image, up, file, narrow, scale, theme)
 

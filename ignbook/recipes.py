@@ -208,6 +208,7 @@ both = replace(matching, extras={"feature-matching": 1.0, "imle": 5.0})  # the c
 
 # what each part of the broad source does: some minutes each from the narrow f, by `experiments/sources.py`
 short = replace(faces, steps=750)
+_new = replace(faces_quick, mixture=faces.mixture, tightness=faces.tightness, extras=faces.extras, steps=3_000)
 _and_sketch, _and_damaged = {"grey": 0.25, "sketch": 0.2}, {"grey": 0.25, "sketch": 0.2, "damaged": 0.1}
 SOURCES = {
     "narrow": replace(short, mixture={}),
@@ -222,10 +223,10 @@ SOURCES = {
     "consistency": replace(short, extras={"part-matching": 1.0, "consistency": 5.0}),
     "recall": replace(short, recall=0.25),
     **{f"lambda-{ratio}": replace(short, tightness=20 * ratio) for ratio in (0.05, 0.1, 0.35, 0.5)},
+    # the same source at half the side and from new weights, for what the narrow f has already: the linear path
+    "new-at-32": _new,
+    "no-linear-path-at-32": replace(_new, linear=0),
 }
-# the same source at half the side and from new weights, for what the narrow f has already: the linear path
-_new = replace(faces_quick, mixture=faces.mixture, tightness=faces.tightness, extras=faces.extras, steps=3_000)
-SOURCES |= {"new-at-32": _new, "no-linear-path-at-32": replace(_new, linear=0)}
 THRICE = (
     "narrow",
     "and-damaged",

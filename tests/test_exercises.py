@@ -366,6 +366,7 @@ WRONG: dict[str, list[tuple[object, str]]] = {
     "05-3": [
         (lambda x, fx, fz: bool((x - fx).abs().mean() < best_constant(x)), "their spread too"),
         (lambda x, fx, fz: bool(fz.std(0).mean() > 0.02), "the reconstruction too"),
+        (lambda x, fx, fz: bool((x - fx).abs().mean() < best_constant(x) and fz.std(0).mean() > 0.02), "nearly one image"),
     ],
     "06-1": [(along, "the drift of y itself"), (from_the_start, "how far each has come")],
     "06-2": [(half_plane, "as FourierSource has it"), (without_mean, "the mean image is lost")],

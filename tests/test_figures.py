@@ -178,9 +178,13 @@ def rows_of_pictures(columns=8, rows=("x", "f(x)"), label=True, title=False) -> 
     return Image.fromarray(pixels), at
 
 
+def broken(figures, picture, at, scale):
+    return figures.broken(picture, figures.pieces(picture, at, scale))
+
+
 def test_rows_of_images_are_broken_between_images_and_keep_their_names(figures):
     picture, at = rows_of_pictures()
-    narrow = np.asarray(figures.broken(picture, at, scale=0.7))  # room for four images beside the names
+    narrow = np.asarray(broken(figures, picture, at, scale=0.7))  # room for four images beside the names
     pixels = np.asarray(picture)
     assert narrow.shape == (2 * len(pixels), LEFT + 4 * SIDE + 10, 3)
     np.testing.assert_array_equal(narrow[: len(pixels), : LEFT + 4 * SIDE], pixels[:, : LEFT + 4 * SIDE])
@@ -196,7 +200,7 @@ def test_a_map_is_parted_from_the_next_one_and_not_from_its_bar(figures):
     for left in (30, 350):  # at the first ordinate, and at the bar
         words(pixels, left, 40, 3)
     pixels[60, 194:200] = 0  # a mark at the second one's
-    narrow = np.asarray(figures.broken(Image.fromarray(pixels), at, scale=1.0))
+    narrow = np.asarray(broken(figures, Image.fromarray(pixels), at, scale=1.0))
     assert narrow.shape[0] == 200
     assert [(narrow == 40 * i).all(2).sum() for i in (1, 2, 3)] == [8000, 8000, 800]
     assert (narrow[:100] == 40).any() and not (narrow[:100] == 80).any() and (narrow[100:] == 120).any()
@@ -210,7 +214,7 @@ def test_a_row_that_ends_before_a_piece_begins_leaves_no_labels_in_it(figures):
         pixels[top:bottom, left:right] = 40 * (i + 1)
     for top in (40, 140):  # at both ordinates
         words(pixels, 30, top, 3)
-    narrow = np.asarray(figures.broken(Image.fromarray(pixels), at, scale=0.8))
+    narrow = np.asarray(broken(figures, Image.fromarray(pixels), at, scale=0.8))
     assert [(narrow == 40 * i).all(2).sum() for i in (1, 2, 3)] == [8000, 8000, 8000]
     assert [bool((narrow[top : top + 8, 30:46] == 90).any()) for top in (40, 140, 240, 340)] == [True, True, True, False]
 
@@ -222,7 +226,7 @@ def unbroken():
 
 @pytest.mark.parametrize("name, case", unbroken().items())
 def test_pictures_that_stay_whole(figures, name, case):
-    assert figures.broken(*case) is None
+    assert figures.pieces(*case) == []
 
 
 def test_the_dark_version_keeps_the_pictures_and_turns_the_rest_as_the_style_sheet_does(figures):
@@ -250,7 +254,7 @@ def test_a_place_that_is_off_by_a_pixel_or_two_leaves_no_white_line(figures, off
 
 def test_what_would_be_too_high_for_a_file_stays_whole(figures):
     picture, at = rows_of_pictures()
-    assert figures.broken(picture.resize((picture.width, 9000)), at, 0.7) is None
+    assert figures.pieces(picture.resize((picture.width, 9000)), at, 0.7) == []
 
 
 def test_the_tip_of_a_bar_of_colours_is_of_the_bar(figures):
