@@ -453,7 +453,7 @@ def test_wrong_answers_are_caught_each_by_its_own_hint(name, capsys):
     hints = [said(name, answer, capsys) for answer, _ in WRONG[name]]
     for hint, (_, words) in zip(hints, WRONG[name], strict=True):
         assert hint.startswith(f"{name}, not yet: ") and words in hint, hint
-    assert len(set(hints)) == len(hints) == 2
+    assert len(set(hints)) == len(hints) >= 2
 
 
 @pytest.mark.parametrize("name", NAMES)
