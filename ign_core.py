@@ -120,8 +120,8 @@ class FourierSource(nn.Module):
 class MixedSource(nn.Module):
     """z from several sources, each with its share of every batch: what f is to project is in here (chapter 8).
 
-    shares: name -> share, their sum at most 1; the rest of a batch, and the first z of it, come from `noise`, from which also
-    samples start.  parts: name -> a source; one with a `follow(f, noise)` is told of the averaged f."""
+    shares: name -> share, their sum at most 1.  The rest of a batch comes from `noise` and stands first in it; samples of the
+    trained f start from `noise` too.  parts: name -> a source; one with a `follow(f, noise)` is told of the averaged f."""
 
     def __init__(self, noise, parts: dict[str, Any], shares: dict[str, float]):
         super().__init__()
@@ -307,7 +307,7 @@ def objective(
     L_i and L_t are the same number D(f(z), f(f(z))) and differ only in who is trained by it.  So compute it once, weigh
     it for tightness, -tightness * c with c the slope of the clamp, and multiply what flows back through the outer f into
     its input by -idempotence / (tightness * c): the outer parameters are trained by tightness, the inner ones by
-    idempotence.  What idempotence owes to its first argument is added apart.
+    idempotence.  D depends on f(z) by its first argument too; that gradient passes no outer f and is added apart.
 
     That needs f to treat samples apart, and a tightness to divide by: with BatchNorm in training mode, or tightness 0, this
     calls `literal_objective`.
@@ -376,8 +376,8 @@ class Recipe:
     linear: int = 0  # side of the small image that passes beside the convolutions; 0 for none
     source: str = "fourier"  # or "gaussian", another name in SOURCES, a source of your own, or the "module:name" of its class
     mixture: dict[str, float] = field(default_factory=dict)  # shares of further sources in a batch; the rest is `source`
-    apart: bool = True  # with a mixture: what it draws from data and what is reconstructed are halves of the data
-    start: str = ""  # a checkpoint whose weights f starts from, by name or path; none: those of the seed
+    apart: bool = True  # with a mixture: one half of the data is reconstructed, the mixture draws from the other
+    start: str = ""  # a checkpoint whose weights f starts from, by name or path; empty: random ones, from the seed
     recall: float = 0.0  # share of x that f reconstructs from f^k(x), k = 1 to 4, in place of x
     reconstruction: float = 20.0
     idempotence: float = 20.0
@@ -524,7 +524,7 @@ def fit(
 
     data: tensor, array, list of images, Dataset or DataLoader; images in [-1, 1] or as bytes (`ignbook.arrays.Batches`).
     folder: for the resumable state NAME.train.safetensors; None writes nothing.  overwrite: a run that is there already.
-    resume: go on from that state, bit for bit as if never stopped; with other `steps` or lr, on the courses of these.
+    resume: go on from that state, bit for bit as if never stopped; after a change of `steps` or lr, lr and lambda follow the new course.
     every: steps between rows of the history, states and calls of callback(step, averaged f); None: 200 rows, 20 states.
     loss: `objective`, or another with its signature; `ignbook.baselines.train` finds that of a recipe with remedies.
     fabric: a Lightning Fabric of your own (several devices); on another number of them a run goes on but for rounding (README).

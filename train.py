@@ -11,7 +11,7 @@ python train.py project faces photos out --k 2   apply f to images of your own
 python train.py evaluate 11_collapse             draw a chapter's figures and tables anew from cards and results files
 python train.py sweep remedies                   train and measure a family of runs, a results file each
 python train.py fetch celeba64                   download a data set that the book never downloads unasked
-python train.py export mnist --out mnist.safetensors --half      weights alone, in half precision
+python train.py export mnist --out mnist.safetensors --half      f and its source in half precision, with the card
 python train.py export mnist --onnx --half       f as runs/mnist.onnx, for other programs
 fabric run --devices 2 train.py mnist            the same on several devices
 
@@ -254,6 +254,8 @@ def sweep(family: Annotated[str, tyro.conf.Positional], out: Path = RUNS, result
         n: Samples that a run is measured on.
     """
 
+    if command := ignbook.recipes.ELSEWHERE.get(family):
+        raise ValueError(f"the runs of {family!r} are trained and measured by another command; use `{command}`.")
     if family not in ignbook.recipes.SWEEPS:
         raise ValueError(f"family {family!r} is unknown; use one of: {', '.join(ignbook.recipes.SWEEPS)}.")
     _set_threads(threads)
@@ -303,7 +305,9 @@ class _Course:
 
 
 def evaluate(name: Annotated[str, tyro.conf.Positional], n: int = 5_000, seed: int = 0, shipped: bool = False) -> None:
-    """Measure a checkpoint on its test data and write the numbers into its card (the chapters show them from there).
+    """Measure a checkpoint on its test data and write the numbers into its card.
+
+    The chapters show the cards of shipped checkpoints; to change one of these give --shipped.
 
     Args:
         name: A checkpoint's name or path; or a chapter (11_collapse), which is executed in place.
@@ -493,7 +497,7 @@ def fetch(name: Annotated[str, tyro.conf.Positional]) -> None:
 
 
 def export(name: Annotated[str, tyro.conf.Positional], out: Path | None = None, half: bool = False, onnx: bool = False) -> None:
-    """Write a checkpoint's f alone, to be shipped elsewhere.
+    """Write a model without its training state: f, its source and its card; or, with --onnx, f alone.
 
     Args:
         name: A checkpoint's name or path.

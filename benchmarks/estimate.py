@@ -1,6 +1,6 @@
 """What a training would take on a GPU that isn't here: counted floating-point operations and bytes, and what they come to.
 
-    python benchmarks/estimate.py faces-gpu --out results/estimate.json
+    python benchmarks/estimate.py faces-gpu --out ignbook/shipped/results/estimate.json
 
 `ignbook.costs` counts the operations of one step, and the numbers that its forward passes keep for the backward, here as 16-bit
 floats.  Minutes follow from a GPU's published rate and a share of it that such small convolutions reach, which is an

@@ -1,6 +1,6 @@
 """Memory of one training step: the literal algorithm as it is published, the one-graph step, and that with recomputing.
 
-    python benchmarks/memory.py [--recipes mnist-narrow faces-narrow] [--device cpu] [--out results/memory.json]
+    python benchmarks/memory.py [--recipes mnist-narrow faces-narrow] [--device cpu] [--out ignbook/shipped/results/memory.json]
 
 On a GPU what PyTorch has allocated at most.  On a CPU what the step's tensors take at most, in float32, followed by their
 shapes without computing them (torch's FakeTensorMode): so the number is the same on every processor.

@@ -1,7 +1,7 @@
 """How long the README's two commands take: `make minutes`.
 
 Runs `make book` and `make test` after each other, set-up aside, on a machine that should be idle otherwise, writes
-results/minutes.json, and puts the sentence into the README.
+ignbook/shipped/results/minutes.json, and puts the sentence into the README.
 """
 
 import os

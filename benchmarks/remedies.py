@@ -1,6 +1,6 @@
 """What each remedy of chapter 11 costs: images a second of one training step, against the step without any.
 
-    python benchmarks/remedies.py [--recipe mnist-narrow] [--rounds 15] [--device cpu] [--threads 1] [--out results/remedies_step.json]
+    python benchmarks/remedies.py [--recipe mnist-narrow] [--rounds 15] [--device cpu] [--threads 1] [--out ignbook/shipped/results/remedies_step.json]
 
 Side by side; medians and ratios, every distance and every extra term that `ignbook.remedies` knows.
 """

@@ -1,6 +1,6 @@
 """What a step costs as images, widths and batches grow: measured for what fits, and by a model of it for what doesn't.
 
-    python benchmarks/scale.py [--device cpu] [--threads 1] [--out results/scale.json]
+    python benchmarks/scale.py [--threads 1] [--few] [--out ignbook/shipped/results/scale.json]
 
 Seconds are modelled as a sum of three parts, each in proportion to what `ignbook.costs` counts: operations, numbers kept for
 the backward pass, and parameters.  The three rates are fitted to the sizes up to 64 pixels and tried on 128.  Three large

@@ -1,12 +1,12 @@
 """Images a second of one training step: as public code takes it, in one graph, in bf16, and with fewer z.
 
-    python benchmarks/step.py --batches 32 64 128 256 --threads 1 2 --out results/step.json      ten minutes on idle cores
-    python benchmarks/step.py --recipes small faces-quick --out results/step_small.json
+    python benchmarks/step.py --batches 32 64 128 256 --threads 1 2 --out ignbook/shipped/results/step.json      ten minutes on idle cores
+    python benchmarks/step.py --recipes small faces-quick --out ignbook/shipped/results/step_small.json
 
 Side by side, by turns.  Beside each rate stands the share that its counted operations are of what a plain matrix product
 reaches on the same machine in the same round and type of numbers.  Each convolution is timed by itself too, which bounds
-that share: no step can be faster than its convolutions are.  Chapters 2 and 12 show results/step.json, and chapter 12 has
-quality against time by results/step_small.json.
+that share: no step can be faster than its convolutions are.  Chapters 2 and 12 show step.json, and chapter 12 has
+quality against time by step_small.json.
 """
 
 import statistics

@@ -1,6 +1,6 @@
-"""What a broad source changes: f narrow, broad, broad and settled, a denoiser, a restorer, on damage that it held and other.
+"""What a broad source changes: f narrow, broad, and sharpened and settled; a denoiser and a restorer; on damage that it held and other.
 
-    python experiments/broad.py     writes results/broad.json, in half an hour on one core
+    python experiments/broad.py     writes ignbook/shipped/results/broad.json, in half an hour on one core
 
 For each kind of damage: L1 to the clean image, KID to other real images, and colour, as a share of the real images' own.
 Pencil sketches: KID to photos, and the mean rank of the right photo by two readings of the features.  Chapter 8.
@@ -113,7 +113,7 @@ def main(
     Args:
         narrow: An IGN trained on noise and data alone, a shipped checkpoint's name or a path.
         broad: One whose source held damaged data.
-        settled: The same, after it has learnt to repeat its answers.
+        settled: One that went on from it: sharpened, with a code twice as large, and then settled.
         denoiser: A denoising autoencoder.
         restorer: One that was trained with pairs on the damage that the broad source holds.
         n: Test images.

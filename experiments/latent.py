@@ -1,7 +1,7 @@
 """How well the latent space behaves: paths, arithmetic, directions, stretch, inversion.  Chapter 9.
 
-python experiments/latent.py faces-narrow     writes results/latent-celeba64.json, in a quarter of an hour on one core
-python experiments/latent.py drawn     writes results/latent-drawn.json, with what arithmetic does to each attribute
+python experiments/latent.py faces-narrow     writes ignbook/shipped/results/latent-celeba64.json, in a quarter of an hour on one core
+python experiments/latent.py drawn     writes ignbook/shipped/results/latent-drawn.json, with what arithmetic does to each attribute
 """
 
 import sys

@@ -1,6 +1,6 @@
 """An IGN on the codes of a small autoencoder, against one on pixels, in the same minutes: drawn faces of 128 pixels.
 
-    python experiments/latent_ign.py        writes results/latent_ign.json, in half an hour on one core
+    python experiments/latent_ign.py        writes ignbook/shipped/results/latent_ign.json, in half an hour on one core
 
 Chapter 12.  The autoencoder makes 8 numbers of each 8 by 8 pixels, in [-1, 1], and its codes are the x of an IGN whose
 network and recipe are those of images of 16 pixels with 8 channels.  Minutes are of the processor, so that other work on the

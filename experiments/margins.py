@@ -6,7 +6,7 @@
 Runs the cells that the claims of a chapter need, with every seed moved, and keeps the steps between the values of each
 claim (`ignbook.claims`).  The margin of a claim is the least mean step over the settings of threads and precision, in
 standard deviations over the seeds (pooled over the settings).  A recipe that fixes its precision has no second one.
-Writes results/margins.json after every chapter, prints its table, and puts it into book/margins.md.
+Writes ignbook/shipped/results/margins.json after every chapter, prints its table, and puts it into book/margins.md.
 """
 
 import ast

@@ -1,6 +1,6 @@
 """One-step relatives of an IGN of the same size on digits: flow matching with few and many steps, and a student of it.
 
-    python experiments/one_step.py        writes results/one_step.json, in half an hour on one core
+    python experiments/one_step.py        writes ignbook/shipped/results/one_step.json, in half an hour on one core
 
 Chapter 12.  The network is the IGN's of `SWEEPS["z-share"]` with a channel more, the time t; with the package flow_matching
 (Lipman et al. 2024) it learns the data that belong to x_t = (1 - t) z + t x, from which the velocity follows.  The student

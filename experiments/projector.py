@@ -1,7 +1,7 @@
 """What f makes of inputs that it never saw, against a network trained to denoise.  Chapter 8.
 
-    python experiments/projector.py faces-narrow faces-denoise     writes results/projector-celeba64.json, in half an hour on one core
-    python experiments/projector.py drawn drawn-denoise     writes results/projector-drawn.json
+    python experiments/projector.py faces-narrow faces-denoise --n 500     writes ignbook/shipped/results/projector-celeba64.json, in half an hour on one core
+    python experiments/projector.py drawn drawn-denoise --n 500     writes ignbook/shipped/results/projector-drawn.json
 
 For every corruption and strength of `ignbook.projector`: L1 to the clean image before and after, KID to other real images
 before and after, and how well drift tells the corrupted from the clean (AUROC), where the denoiser's own change of an

@@ -1,7 +1,7 @@
 """The best public IGN on MNIST, measured with this book's harness: the 64 samples that xyfJASON/ign-pytorch publishes.
 
     git clone https://github.com/xyfJASON/ign-pytorch
-    python experiments/public.py ign-pytorch/assets [--out results/public.json]
+    python experiments/public.py ign-pytorch/assets [--out ignbook/shipped/results/public.json]
 
 Its pictures ign-mnist-repeat1..3.png hold f(z), f^2(z), f^3(z) of the same 64 draws, in grids of 8 by 8.  With so few
 samples FD, KID, recall and coverage mean nothing; precision, confidence and the class shares do.  Beside each stands the

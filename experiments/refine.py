@@ -1,6 +1,6 @@
 """Does a second application refine, and do many of them rest?  Orbits of f(z) and of held-out x for one or more models.
 
-    python experiments/refine.py mnist-narrow mnist      writes results/refine-mnist.json, in some minutes of one core
+    python experiments/refine.py mnist-narrow mnist      writes ignbook/shipped/results/refine-mnist.json, in some minutes of one core
 
 For k of 1, 2, 3, 5 and 10: the measures of f^k(z), and how far f^k(z) and f^k(x) are from f^2(z) and f^2(x), L1 in units of
 the range [-1, 1], which is 2 long.  Of digits also the classifier's accuracy on f^k(x), and on f^k of digits with noise

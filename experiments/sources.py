@@ -1,9 +1,10 @@
 """What each part of the broad source does to colour, identity, samples and refinement.  Chapter 8's ablation.
 
-    python experiments/sources.py [--part 0 --of 2]     some 8 minutes a run on one core, 31 runs
+    python experiments/sources.py [--part 0 --of 2]     some 8 minutes a run on one core, 32 runs
 
-Trains the runs of `SWEEPS["source"]`, most from the narrow f, and writes results/runs/source/RUN.json after each; a run that
-has a file is left alone, and one that was stopped goes on.  Measured on validation faces, by which a recipe may be chosen.
+Trains the runs of `SWEEPS["source"]`, most from the narrow f, and writes ignbook/shipped/results/runs/source/RUN.json after
+each.  A run that has a file is left alone, and one that was stopped goes on.  Where the shipped model is of just this recipe,
+it is measured in place of a new one.  Measured on validation faces, by which a recipe may be chosen.
 """
 
 import json
@@ -43,6 +44,14 @@ def measured(model: ign_core.Model, held_out, network, n: int, damaged: int = DA
     return result
 
 
+def shipped(recipe: ign_core.Recipe) -> ign_core.Model | None:
+    """The shipped model of this name, if it was trained by just this recipe."""
+    if not (ignbook.checkpoints.shipped("checkpoints") / f"{recipe.name}.json").exists():
+        return None
+    model = ign_core.load(recipe.name)
+    return model if ignbook.checkpoints.recipe_of(model.card, ign_core.Recipe) == recipe else None
+
+
 def main(
     out: Path = Path("runs"), results: Path = RESULTS, part: int = 0, of: int = 1, threads: int = 1, n: int = 1_000
 ) -> None:
@@ -62,9 +71,10 @@ def main(
         if written.exists():
             continue
         data, held_out = (ignbook.data.real(recipe.data, split, recipe.size) for split in ("train", "validation"))
-        resume = (folder / f"{recipe.name}.train.safetensors").exists()
-        model = ignbook.baselines.train(recipe, data, folder=folder, resume=resume)
-        ign_core.save(model, folder / recipe.name)
+        if not (model := shipped(recipe)):
+            resume = (folder / f"{recipe.name}.train.safetensors").exists()
+            model = ignbook.baselines.train(recipe, data, folder=folder, resume=resume)
+            ign_core.save(model, folder / recipe.name)
         network = ignbook.metrics.load_feature_network(ignbook.recipes.feature_network(recipe.data))
         about = {key: model.card[key] for key in ("recipe", "images", "seconds", "device", "precision", "data")}
         row = about | {"measured on": held_out.card, "n": n} | measured(model, held_out, network, n)

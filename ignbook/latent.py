@@ -1,6 +1,6 @@
 """The latent space (chapter 9): paths between draws of the source, directions and arithmetic, stretch, inversion.
 
-A source's draws z are images, and also white numbers e (`source.white`, `source.coloured` of ign_core): independent
+A source's draws z are images, and also white numbers e (`source.whiten(z)` gives them, `source.from_white(e)` gives z back): independent
 N(0, 1).  Of d such numbers nearly all draws lie near the sphere of radius sqrt(d), so an arc in e stays among them and a
 straight line does not.  The third space is that of the codes, f.encoder(z): (n, code).
 """

@@ -1,4 +1,7 @@
-"""Every trained model of the book: one `Recipe` each.  `python train.py NAME` trains it; a new one goes in here."""
+"""The recipes of the book's models: `python train.py NAME` trains one; a new one goes in here.
+
+`faces-denoise` and `drawn-denoise` are the runs `denoise-s0` of `python train.py sweep faces` and `sweep drawn`.
+"""
 
 import math
 from dataclasses import dataclass, replace
@@ -218,8 +221,9 @@ SOURCES = {
     "and-damaged": replace(short, mixture=_and_damaged),
     "and-own": short,
     "halves-not-apart": replace(short, apart=False),
+    "longer": faces,  # and two more that are as long
     "feature-matching": replace(short, extras={"feature-matching": 1.0}),
-    "feature-matching-longer": replace(faces, extras={"feature-matching": 1.0}),  # as long as `faces`
+    "feature-matching-longer": replace(faces, extras={"feature-matching": 1.0}),
     "consistency": replace(short, extras={"part-matching": 1.0, "consistency": 5.0}),
     "recall": replace(short, recall=0.25),
     **{f"lambda-{ratio}": replace(short, tightness=20 * ratio) for ratio in (0.05, 0.1, 0.35, 0.5)},
@@ -237,7 +241,9 @@ THRICE = (
     "no-linear-path-at-32",
 )  # the chapter claims something of these
 
-CHOOSING = ("search",)  # families by which a recipe is chosen: measured on validation data, the others on test data
+# what `train.py sweep` measures on validation data, because a recipe was chosen by it; all others on test data
+CHOOSING = ("search",)
+ELSEWHERE = {"source": "python experiments/sources.py"}  # families that another command trains and measures
 
 SWEEPS: dict[str, dict[str, Recipe]] = {
     # in the open: what was tried for `mnist-narrow`, one setting at a time from rising-matching, one seed, on the small net

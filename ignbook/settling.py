@@ -3,8 +3,8 @@
 Tightness drives f away from its own outputs for as long as it is trained, so where f rests is never quite where it maps to.
 Here f begins as f_0, the checkpoint that the recipe starts from, and f_0's answers are data like x: f(f_0(z)) is to be f_0(z).
 It will miss them by a little, as it misses x, and what it does make of them is where z is to go: f(z) = f(f_0(z)).  And
-whatever a few more applications make of that, it is to come back.  Where f misses its old answers by much, as with photographs,
-samples lose by that; with the method "keep" z goes on to what it was answered, f(z) = f_0(z), and f^2 is a little farther from f.
+whatever a few more applications make of that, it is to come back.  For photographs f misses its old answers by much, which makes
+samples worse.  The method "keep" avoids that: its target for f(z) is f_0(z) itself, and f(f(z)) is a little farther from f(z).
 """
 
 from dataclasses import dataclass

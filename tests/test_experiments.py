@@ -13,6 +13,7 @@ import latent_ign
 import one_step
 import parts_2d
 import refine
+import sources
 
 import ign_core
 import ignbook.data
@@ -29,6 +30,12 @@ def test_orbits_are_iterates_and_move_by_what_lies_between():
     assert {k: image.unique().item() for k, image in path.items()} == {k: 0.5**k for k in (1, 2, 3, 5, 10)}
     away = refine.moved(path)
     assert away["2"] == 0 and away["1"] == pytest.approx(0.125) and away["10"] == pytest.approx((0.25 - 2**-10) / 2)
+
+
+def test_of_the_ablation_the_shipped_model_is_not_trained_again():
+    found = {run: sources.shipped(recipe) for run, recipe in ignbook.recipes.SWEEPS["source"].items()}
+    assert [run for run, model in found.items() if model] == ["longer-s0"]
+    assert found["longer-s0"].card == ign_core.load("faces").card
 
 
 def test_the_toy_has_the_shares_that_it_says():

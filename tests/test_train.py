@@ -151,6 +151,7 @@ WRONG = {
     "part 5 of 1": (["sweep", "lambda", "--part", "5", "--of", "1"], "--part is 5; give a number from 0 to 0."),
     "of 0": (["sweep", "lambda", "--of", "0"], "--of is 0"),
     "threads of a sweep": (["sweep", "lambda", "--threads", "0"], "--threads is 0"),
+    "a sweep of another command": (["sweep", "source"], "use `python experiments/sources.py`"),
     "sample into no picture": (["sample", "ring", "--out", "{tmp}/out.xyz"], "ends in .png"),
     "sample into a folder": (["sample", "ring", "--out", "{tmp}/dir.png"], "dir.png"),
     "no samples": (["sample", "ring", "--n", "0", "--out", "{tmp}/out.png"], "--n is 0"),
