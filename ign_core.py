@@ -524,7 +524,7 @@ def fit(
 
     data: tensor, array, list of images, Dataset or DataLoader; images in [-1, 1] or as bytes (`ignbook.arrays.Batches`).
     folder: for the resumable state NAME.train.safetensors; None writes nothing.  overwrite: a run that is there already.
-    resume: go on from that state, bit for bit as if never stopped; after a change of `steps` or lr, lr and lambda follow the new course.
+    resume: go on from that state, bit for bit as if never stopped; other `steps` or lr put lr and lambda on a new course.
     every: steps between rows of the history, states and calls of callback(step, averaged f); None: 200 rows, 20 states.
     loss: `objective`, or another with its signature; `ignbook.baselines.train` finds that of a recipe with remedies.
     fabric: a Lightning Fabric of your own (several devices); on another number of them a run goes on but for rounding (README).
