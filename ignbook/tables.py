@@ -60,14 +60,14 @@ def _cell(value, form: str) -> str:
 
 @door
 def show(text: str, columns: int = 5, names: int = 1) -> Markdown:
-    """Markdown for a page: of each table in it the names and the first columns; the others are folded in below it.
+    """Markdown for a page: of each table in it the first columns; the others are folded in below it.
 
-    text: any Markdown, its tables with pipes, a row on a line; a pipe within a cell is written \\|.  names: how many of a
-    table's first columns say what a row is, and are repeated; columns: how many are shown beside them.
-    ValueError: columns or names below 1, or a row with more or fewer cells than its table's head.
+    text: any Markdown, its tables with pipes, a row on a line; a pipe within a cell is written \\|.  columns: how many stand
+    side by side.  names: how many of them, the table's first ones, say what a row is; these are repeated below.
+    ValueError: names below 1, no column beside them, or a row with more or fewer cells than its table's head.
     """
-    checks.between("columns", columns, 1)
     checks.between("names", names, 1)
+    checks.between("columns", columns, names + 1)
     return Markdown(_TABLE.sub(lambda found: _folded(found[0], columns, names), text))
 
 
@@ -76,12 +76,13 @@ def _folded(table: str, columns: int, names: int) -> str:
     head = rows[0]
     if bad := next((row for row in rows if len(row) != len(head)), None):
         raise ValueError(f"the row |{'|'.join(bad)}| has {len(bad)} cells and its head {len(head)}; give each row as many.")
+    beside = columns - names
     first, *further = (
-        "\n".join(f"|{'|'.join(row[:names] + row[at : at + columns])}|" for row in rows)
-        for at in range(names, len(head), columns)
+        "\n".join(f"|{'|'.join(row[:names] + row[at : at + beside])}|" for row in rows)
+        for at in range(names, len(head), beside)
     )
     if not further:
         return table
-    folded = ", ".join(name.strip() for name in head[names + columns :])
+    folded = ", ".join(name.strip() for name in head[columns:])
     folded = f": {folded}" if "$" not in folded else ""  # mathematics isn't set within HTML
     return "\n\n".join([first, f"<details><summary>Further columns{folded}</summary>", *further, "</details>"])

@@ -26,27 +26,27 @@ def cells(text: str) -> list[list[list[str]]]:
 def test_a_wide_table_is_folded_and_keeps_every_cell():
     shown = show(f"Before.\n\n{TABLE}\n\nAfter.").data
     whole, (first, second) = cells(TABLE)[0], cells(shown)
-    assert [len(row) for row in first] == [6] * 3 and [len(row) for row in second] == [3] * 3
+    assert [len(row) for row in first] == [5] * 3 and [len(row) for row in second] == [4] * 3
     assert [a + b[1:] for a, b in zip(first, second)] == whole and [b[0] for b in second] == [row[0] for row in whole]
     before, inside = shown.split("<details>")
-    assert before.startswith("Before.\n\n| samples") and "Further columns: KL, drift</summary>" in inside
+    assert before.startswith("Before.\n\n| samples") and "Further columns: coverage, KL, drift</summary>" in inside
     assert inside.split("</details>")[1] == "\n\nAfter."
 
 
 def test_mathematics_stays_out_of_html():
     shown = show(TABLE.replace("drift", "$\\delta$")).data
-    assert "<summary>Further columns</summary>" in shown and cells(shown)[1][0] == ["samples", "KL", "$\\delta$"]
+    assert "<summary>Further columns</summary>" in shown and cells(shown)[1][0] == ["samples", "coverage", "KL", "$\\delta$"]
 
 
 def test_what_fits_stays_as_it_is():
     for text in ("No table, |a| < |b|.", "| a | b |\n|---|---|\n| 1 | 2 |"):
         assert show(text).data == text
-    assert show(TABLE, columns=7).data == TABLE
-    assert [len(table[0]) for table in cells(show(TABLE, columns=3).data)] == [4, 4, 2]
+    assert show(TABLE, columns=8).data == TABLE
+    assert [len(table[0]) for table in cells(show(TABLE, columns=4).data)] == [4, 4, 2]
 
 
 def test_columns_that_name_a_row_are_repeated():
-    first, second = cells(show(TABLE, columns=3, names=2).data)
+    first, second = cells(show(TABLE, names=2).data)
     assert first[0] == ["samples", "FD", "KID", "precision", "recall"] and second[0] == [
         "samples",
         "FD",
@@ -60,7 +60,7 @@ def test_a_row_that_does_not_fit_its_head_is_told():
     with pytest.raises(ValueError, match="has 2 cells and its head 8; give each row as many.$"):
         show(f"{TABLE}\n| z | 1 |")
     with pytest.raises(ValueError, match="columns"):
-        show(TABLE, columns=0)
+        show(TABLE, columns=1)
 
 
 ROWS = {"f": {"KID": 0.526, "minutes": 44.04, "n": 500}, "g": {"KID": -0.001, "minutes": None}}
@@ -86,7 +86,7 @@ def test_titles_may_differ_from_keys_and_be_alike():
 
 def test_a_table_is_folded_and_a_name_may_have_parts():
     rows = {("a", "f"): {k: float(k) for k in "1234"}, ("a", "g"): {k: 2.0 for k in "1234"}}
-    first, second = cells(table(rows, ["data", "model", *"1234"], columns=3, names=2).data)
+    first, second = cells(table(rows, ["data", "model", *"1234"], names=2).data)
     assert first[1] == ["a", "f", "1.00", "2.00", "3.00"] and second[1] == ["a", "f", "4.00"]
 
 

@@ -78,7 +78,7 @@ def frame(shown: Tensor | Figure, columns: int = 8) -> Frame:
         pixels = (255 * _grid(shown, columns)).round().to(torch.uint8).permute(1, 2, 0).numpy()
         picture, records = Image.fromarray(pixels), summary_of_images(pixels, len(shown))
     else:
-        picture, records = _drawn(shown), summary(shown)
+        picture, records = _drawn(shown, 2), summary(shown)  # twice the page's pixels
         plt.close(shown)
         if _pictured(picture):
             picture = _on_any_ground(picture)
