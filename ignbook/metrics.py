@@ -698,7 +698,7 @@ def table(metrics: dict, more: dict[str, dict] | None = None) -> str:
 
 
 SUMMARY = {  # column of `summary_table` -> decimals
-    "FD": 0, "KID": 0, "precision": 2, "recall": 2, "coverage": 2, "KL": 2, "confidence": 2, "sharpness": 2, "distance": 3, "drift": 3,
+    "FD": 0, "precision": 2, "recall": 2, "coverage": 2, "KID": 0, "KL": 2, "confidence": 2, "sharpness": 2, "distance": 3, "drift": 3,
     "projected accuracy": 3, "minutes": 1,
 }  # fmt: skip
 
@@ -744,8 +744,8 @@ def summary_table(
         for column, digits in SUMMARY.items()
         if any(column in seed for seeds in lines.values() for seed in seeds)
     }
-    if "FD" not in columns:  # features without classes, on another scale
-        columns["KID"] = 2
+    if "FD" not in columns and "KID" in columns:  # features without classes, on another scale: the measure to begin with
+        columns = {"KID": 2} | {column: digits for column, digits in columns.items() if column != "KID"}
     table = ["| samples | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for name, seeds in lines.items():
         if not any(seeds):  # a generator from codes has no f(f(z))

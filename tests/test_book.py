@@ -342,6 +342,15 @@ def test_nothing_keeps_readers_out(browser, book, axe):
     assert not problems, "\n".join(problems)
 
 
+def test_no_page_is_wider_than_a_narrow_screen(browser, book):
+    wide = {}
+    for name, page in opened(browser, book, viewport={"width": 360, "height": 900}):
+        page.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
+        if (width := page.evaluate("document.documentElement.scrollWidth")) > 360:
+            wide[name] = width
+    assert not wide
+
+
 def test_a_keyboard_scrolls_what_is_too_wide(browser, book):
     waiting = {"table": ".pst-scrollable-table-container", "code": ".cell_input pre"}  # outputs wrap
     for _, page in opened(browser, book, viewport={"width": 390, "height": 900}):

@@ -169,6 +169,28 @@ def test_first_cells(chapter):
     assert source(second).strip() == INSTALL.format(address=address, commit=commit)
 
 
+def test_a_title_is_the_same_in_all_places(chapter):
+    name, title = chapter["path"].name, source(chapter["cells"][0]).splitlines()[0].removeprefix("# ")
+    number = int(name[:2])
+    assert f"[{number} {title}](" in (ROOT / "README.md").read_text()
+    assert f"| {number} | [{title}](../notebooks/{name}) |" in (ROOT / "book" / "index.md").read_text()
+    before = [path for path in NOTEBOOKS if path.name.startswith(f"{number - 1:02d}")]
+    for path in before:
+        links = re.findall(rf"Next: \[([^]]+)\]\({re.escape(name)}\)", path.read_text())
+        assert [link.lower() for link in links] == [title.lower()]
+
+
+def test_no_table_has_more_than_five_columns(chapter):
+    written = [source(cell) for cell in chapter["cells"] if cell["cell_type"] == "markdown"]
+    shown = [
+        "".join(output.get("data", {}).get("text/markdown", ""))
+        for cell in chapter["cells"]
+        for output in cell.get("outputs", [])
+    ]
+    heads = re.findall(r"(?m)^\|(.*)\|\n\|[-:| ]+\|$", "\n\n".join(written + shown))
+    assert not [head for head in heads if len(re.split(r"(?<!\\)\|", head)) > 5]
+
+
 def test_skeleton(chapter):
     at = [re.search(rf"(?m)^{heading}", chapter["prose"]) for heading in HEADINGS]
     assert all(at), [heading for heading, found in zip(HEADINGS, at) if not found]

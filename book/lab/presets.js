@@ -31,7 +31,7 @@ export const PRESETS = [
         id: "inner",
         name: "Tightness trains the inner f too",
         set: { ...ring, rule: "inner" },
-        see: "The generator is pushed half as hard, so f(z) comes later, with stragglers far out. The drift does not betray this one: it needs a test of the gradients.",
+        see: "The generator is pushed half as hard, so f(z) comes later, with stragglers far out. In the runs of chapter 2 the drift inside the ring is larger than with the right objective, so it looks better than it is. A test of the gradients finds the mistake.",
       },
       {
         id: "nodetach",

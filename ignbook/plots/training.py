@@ -95,6 +95,7 @@ def courses(
         here = (lines or {}).get(key, {})
         dotted = [ax.axhline(height, color=DATA, linewidth=1.2, linestyle=":", label=name) for name, height in here.items()]
         ax.set(xlabel=across, ylabel=label, ylim=(0, None))
+        ax.locator_params(axis="x", nbins=5)
         if ax is axes[0, 0] or dotted:
             ax.legend(handles=None if ax is axes[0, 0] else dotted, fontsize=8)
     return figure
