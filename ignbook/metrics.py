@@ -686,8 +686,10 @@ def drifts(f: nn.Module, x: Tensor) -> Tensor:
 def table(metrics: dict, more: dict[str, dict] | None = None) -> str:
     """The rows of `evaluate`, and `more` below them, as a Markdown table for the terminal and the chapters; — is not measured."""
     rows = metrics["rows"] | (more or {})
-    columns = ("FD", "KID", "precision", "recall", "coverage", "density", "KL", "confidence", "distance", "drift")
+    columns = ("FD", "precision", "recall", "coverage", "density", "KID", "KL", "confidence", "distance", "drift")
     columns = [column for column in columns if any(column in row for row in rows.values())]
+    if "FD" not in columns:
+        columns.sort(key="KID".__ne__)  # it first
     digits = {"FD": 0, "KID": 0 if "FD" in columns else 2, "distance": 3, "drift": 3}
     lines = ["| samples | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for name, row in rows.items():
