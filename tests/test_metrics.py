@@ -342,7 +342,7 @@ def test_evaluate_ranks_known_generators(mnist):
     assert result["good"]["denoising"]["projected"] == result["good"]["denoising"]["noisy"]
     lines = M.table(result["good"], {"elsewhere": {"precision": 0.5}}).splitlines()
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| real", "| z", "| f(z)", "| f²(z)", "| f³(z)", "| elsewhere"]
-    assert lines[-1] == "| elsewhere | — | — | 0.50 | — | — | — | — | — | — |"
+    assert lines[-1] == "| elsewhere | — | 0.50 | — | — | — | — | — | — | — |"
 
 
 @pytest.mark.parametrize("name", ["mnist", "mnist-narrow"])
