@@ -1,6 +1,6 @@
 """What each part of the broad source does to colour, identity, samples and refinement.  Chapter 8's ablation.
 
-    python experiments/sources.py [--part 0 --of 2]     some 8 minutes a run, 40 for those in full, on one core, 35 runs
+    python experiments/sources.py [--part 0 --of 2]     some 8 minutes a run, 40 for those in full, on one core, 34 runs
 
 Trains the runs of `SWEEPS["source"]`, most from the narrow f, and writes ignbook/shipped/results/runs/source/RUN.json after
 each.  A run that has a file is left alone, and one that was stopped goes on.  Where the shipped model is of just this recipe,

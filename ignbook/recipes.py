@@ -239,7 +239,6 @@ THRICE = (
     "narrow",
     "and-damaged",
     "and-own",
-    "own-longer",
     "feature-matching",
     "consistency",
     "new-at-32",
@@ -289,7 +288,8 @@ SWEEPS: dict[str, dict[str, Recipe]] = {
         "ign-decay": decaying,
     }) | _seeded((1, 2), ign=faces_narrow, dcgan=_dcgan_of_faces),
     "drawn": _seeded((0,), **_compared_on_faces(drawn)),
-    "source": _seeded((0,), **SOURCES) | _seeded((1, 2), **{name: SOURCES[name] for name in THRICE}),
+    "source": _seeded((0,), **SOURCES) | _seeded((1, 2), **{name: SOURCES[name] for name in THRICE})
+    | _seeded((1,), own_longer=SOURCES["own-longer"]),
     # what fewer z a step cost, at equal images and at equal operations (chapter 12)
     "z-share": _seeded(**{f"{share}": replace(matching, z_share=share) for share in (1.0, 0.5, 0.25)})
     | _seeded(**{f"{share}-longer": replace(matching, z_share=share, steps=steps) for share, steps in ((0.5, 2_250), (0.25, 3_000))})
