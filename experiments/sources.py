@@ -46,9 +46,10 @@ def measured(model: ign_core.Model, held_out, network, n: int, damaged: int = DA
 
 def shipped(recipe: ign_core.Recipe) -> ign_core.Model | None:
     """The shipped model of this name, if it was trained by just this recipe."""
-    if not (ignbook.checkpoints.shipped("checkpoints") / f"{recipe.name}.json").exists():
+    path = ignbook.checkpoints.shipped("checkpoints") / recipe.name
+    if not Path(f"{path}.json").exists():
         return None
-    model = ign_core.load(recipe.name)
+    model = ign_core.load(path)
     return model if ignbook.checkpoints.recipe_of(model.card, ign_core.Recipe) == recipe else None
 
 
@@ -70,8 +71,9 @@ def main(
         written, folder = results / f"{run}.json", out / "source" / run
         if written.exists():
             continue
-        data, held_out = (ignbook.data.real(recipe.data, split, recipe.size) for split in ("train", "validation"))
+        held_out = ignbook.data.real(recipe.data, "validation", recipe.size)
         if not (model := shipped(recipe)):
+            data = ignbook.data.real(recipe.data, "train", recipe.size)
             resume = (folder / f"{recipe.name}.train.safetensors").exists()
             model = ignbook.baselines.train(recipe, data, folder=folder, resume=resume)
             ign_core.save(model, folder / recipe.name)

@@ -9,6 +9,7 @@ import html
 import io
 import math
 import warnings
+from collections.abc import Collection
 from functools import cache
 from typing import NamedTuple
 
@@ -686,19 +687,17 @@ def drifts(f: nn.Module, x: Tensor) -> Tensor:
 def table(metrics: dict, more: dict[str, dict] | None = None) -> str:
     """The rows of `evaluate`, and `more` below them, as a Markdown table for the terminal and the chapters; — is not measured."""
     rows = metrics["rows"] | (more or {})
-    columns = ("FD", "precision", "recall", "coverage", "density", "KID", "KL", "confidence", "distance", "drift")
-    columns = [column for column in columns if any(column in row for row in rows.values())]
-    if "FD" not in columns:
-        columns.sort(key="KID".__ne__)  # it first
-    digits = {"FD": 0, "KID": 0 if "FD" in columns else 2, "distance": 3, "drift": 3}
+    columns = _filled(TABLE, rows.values())
     lines = ["| samples | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for name, row in rows.items():
-        lines.append(
-            f"| {_cell(name)} | " + " | ".join(_fixed(row[c], digits.get(c, 2)) if c in row else "—" for c in columns) + " |"
-        )
+        cells = [_fixed(row[column], digits) if column in row else "—" for column, digits in columns.items()]
+        lines.append(f"| {_cell(name)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
+TABLE = {  # column of `table` -> decimals
+    "FD": 0, "precision": 2, "recall": 2, "coverage": 2, "density": 2, "KID": 0, "KL": 2, "confidence": 2, "distance": 3, "drift": 3,
+}  # fmt: skip
 SUMMARY = {  # column of `summary_table` -> decimals
     "FD": 0, "precision": 2, "recall": 2, "coverage": 2, "KID": 0, "KL": 2, "confidence": 2, "sharpness": 2, "distance": 3, "drift": 3,
     "projected accuracy": 3, "minutes": 1,
@@ -741,13 +740,7 @@ def summary_table(
     for variant, name in names.items():
         for row in rows:
             lines[name if len(rows) == 1 else f"{name}, {row}"] = [summary(record, row) for record in runs[variant]]
-    columns = {
-        column: digits
-        for column, digits in SUMMARY.items()
-        if any(column in seed for seeds in lines.values() for seed in seeds)
-    }
-    if "FD" not in columns and "KID" in columns:  # features without classes, on another scale: the measure to begin with
-        columns = {"KID": 2} | {column: digits for column, digits in columns.items() if column != "KID"}
+    columns = _filled(SUMMARY, [seed for seeds in lines.values() for seed in seeds])
     table = ["| samples | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for name, seeds in lines.items():
         if not any(seeds):  # a generator from codes has no f(f(z))
@@ -756,6 +749,15 @@ def summary_table(
         cells = [over_seeds(found[column], digits) if found[column] else "—" for column, digits in columns.items()]
         table.append(f"| {_cell(name)} | " + " | ".join(cells) + " |")
     return "\n".join(table)
+
+
+def _filled(columns: dict[str, int], rows: Collection[dict]) -> dict[str, int]:
+    """Those of {column: decimals} that some row has; KID of features without classes, on another scale, is the one to begin with."""
+    found = {column: digits for column, digits in columns.items() if any(column in row for row in rows)}
+    if "KID" in found and "FD" not in found:
+        del found["KID"]
+        return {"KID": 2} | found
+    return found
 
 
 def _cell(name) -> str:

@@ -94,7 +94,7 @@ def frame(shown: Tensor | Figure, columns: int = 8) -> Frame:
     return found
 
 
-def _drawn(figure, finer: float = 1.0) -> Image.Image:
+def _drawn(figure, finer: float) -> Image.Image:
     """The pixels, with `places` in the picture's info."""
     file, usual, layout = io.BytesIO(), figure.dpi, figure.get_layout_engine()
     figure.set_dpi(finer * usual)
